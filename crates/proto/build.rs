@@ -1,0 +1,23 @@
+//! Compiles `/proto` with protox, so that nobody needs `protoc`.
+
+use std::{env, error::Error, fs, path::Path};
+
+use prost::Message as _;
+
+const FILES: [&str; 4] = [
+    "commandcenter/events/v1/events.proto",
+    "commandcenter/ingestion/v1/ingestion.proto",
+    "commandcenter/jobs/v1/jobs.proto",
+    "commandcenter/knowledge/v1/knowledge.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new("../../proto");
+    println!("cargo:rerun-if-changed={}", root.display());
+    let descriptors = protox::compile(FILES.map(|file| root.join(file)), [root])?;
+    // Reflection serves exactly what was compiled.
+    let out = env::var("OUT_DIR")?;
+    fs::write(Path::new(&out).join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}
