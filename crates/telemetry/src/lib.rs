@@ -1,0 +1,114 @@
+//! Turns logs, traces and metrics on and off, and carries trace context across HTTP, gRPC and
+//! NATS.
+//!
+//! [`start`] is called once by `main`; the [`Telemetry`] it returns renders the metrics and
+//! flushes the traces at the end. Everything else uses `tracing` and `metrics` directly.
+
+mod config;
+pub mod propagation;
+
+pub use config::{Config, LogFormat};
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt};
+
+/// Upper bounds of the latency histograms, in seconds.
+const LATENCY_BUCKETS_S: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// How long one export of spans may take.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What [`start`] turned on.
+pub struct Telemetry {
+    metrics: PrometheusHandle,
+    tracer: Option<SdkTracerProvider>,
+}
+
+/// Turns logging, metrics and, when an endpoint is configured, traces on for this process.
+///
+/// # Errors
+/// When the filter or the endpoint is malformed, or telemetry is on already.
+pub fn start(service: &str, config: &Config) -> anyhow::Result<Telemetry> {
+    let filter = EnvFilter::try_new(&config.log_filter).with_context(|| {
+        format!(
+            "telemetry.log_filter {:?} is not a filter; write \"info\" or \"info,jobs=debug\"",
+            config.log_filter
+        )
+    })?;
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = match config.log_format {
+        LogFormat::Json => logs.json().flatten_event(true).boxed(),
+        LogFormat::Text => logs.with_target(true).boxed(),
+    };
+    let tracer = tracer(service, config)?;
+    let spans = tracer.as_ref().map(|provider| {
+        tracing_opentelemetry::layer().with_tracer(provider.tracer("commandcenter"))
+    });
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_BUCKETS_S)?
+        .install_recorder()
+        .context("metrics are on already in this process")?;
+    tracing_subscriber::registry()
+        .with(spans)
+        .with(logs.with_filter(filter))
+        .try_init()
+        .context("logging is on already in this process")?;
+    Ok(Telemetry { metrics, tracer })
+}
+
+fn tracer(service: &str, config: &Config) -> anyhow::Result<Option<SdkTracerProvider>> {
+    if config.otlp_endpoint.is_empty() {
+        return Ok(None);
+    }
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(&config.otlp_endpoint)
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()
+        .with_context(|| format!("telemetry.otlp_endpoint {:?}", config.otlp_endpoint))?;
+    let resource = Resource::builder()
+        .with_service_name(service.to_owned())
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    let provider =
+        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+    Ok(Some(provider))
+}
+
+impl Telemetry {
+    /// Renders every metric in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics(self.metrics.clone())
+    }
+
+    /// Sends what spans are left; call it last.
+    pub fn stop(self) {
+        if let Some(tracer) = self.tracer
+            && let Err(error) = tracer.shutdown()
+        {
+            tracing::warn!(error = %error, "the last spans could not be exported");
+        }
+    }
+}
+
+/// Renders the metrics of this process; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// The text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        // Upkeep empties the histograms' buffers; without it they would grow between scrapes.
+        self.0.run_upkeep();
+        self.0.render()
+    }
+}
