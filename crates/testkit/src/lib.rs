@@ -1,0 +1,26 @@
+//! Test support: private NATS and Postgres, faults, a site that serves fixtures.
+//!
+//! Everything here hands out URLs and depends on no crate of ours, so that any crate may use it.
+//! It serves tests, so it panics with a sentence where a program would return an error.
+//!
+//! - [`Postgres`] and [`Nats`]: real servers, private to the test process, gone when it ends.
+//! - [`Site`]: an HTTP server that serves what a test tells it to and records who asked.
+//! - [`eventually`]: waits for a condition with a deadline, in place of a sleep.
+//! - [`corpora`], [`runtime`]: where the test data and the server programs lie.
+
+mod account;
+mod eventually;
+mod files;
+mod nats;
+mod port;
+mod postgres;
+mod server;
+mod site;
+
+pub use account::Account;
+pub use eventually::{eventually, eventually_eq};
+pub use files::{corpora, corpus, runtime};
+pub use nats::Nats;
+pub use port::free_port;
+pub use postgres::{Database, Postgres};
+pub use site::{Auth, Body, Request, Response, Site};

@@ -1,0 +1,6 @@
+//! The test support, tested: real servers, real faults, a site that misbehaves on demand.
+
+mod eventually;
+mod nats;
+mod postgres;
+mod site;
