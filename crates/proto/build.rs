@@ -4,8 +4,9 @@ use std::{env, error::Error, fs, path::Path};
 
 use prost::Message as _;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "commandcenter/events/v1/events.proto",
+    "commandcenter/hub/v1/hub.proto",
     "commandcenter/ingestion/v1/ingestion.proto",
     "commandcenter/jobs/v1/jobs.proto",
     "commandcenter/knowledge/v1/knowledge.proto",

@@ -20,6 +20,15 @@ pub mod events {
     }
 }
 
+/// Generated from `/proto/commandcenter/hub/v1`.
+pub mod hub {
+    /// Version 1.
+    #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+    pub mod v1 {
+        tonic::include_proto!("commandcenter.hub.v1");
+    }
+}
+
 /// Generated from `/proto/commandcenter/ingestion/v1`.
 pub mod ingestion {
     /// Version 1.
