@@ -1,0 +1,152 @@
+//! What a source says about a piece of content, on its way to becoming a document.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A document is at most this long, in bytes of text.
+pub const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Titles are cut after this many characters.
+pub const TITLE_CHARS_MAX: usize = 500;
+
+/// Authors and tags beyond this many are dropped.
+pub const NAMES_MAX: usize = 50;
+
+/// An author or a tag is cut after this many characters.
+pub const NAME_CHARS_MAX: usize = 200;
+
+/// What is said about the content. It lies as JSON beside the bytes until knowledge has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Metadata {
+    /// The title; empty when the source gives none.
+    pub title: String,
+    /// Where a person reads it.
+    pub url: String,
+    /// Who wrote it.
+    pub authors: Vec<String>,
+    /// What it is about.
+    pub tags: Vec<String>,
+    /// When it was published.
+    pub published_at: Option<DateTime<Utc>>,
+    /// When it was last changed.
+    pub updated_at: Option<DateTime<Utc>>,
+    /// BCP 47; empty when unknown.
+    pub language: String,
+    /// The content is a summary; the article lies at `url`.
+    pub is_summary: bool,
+}
+
+impl Metadata {
+    /// Within every limit, and without characters that no table can hold.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.title = one_line(&self.title, TITLE_CHARS_MAX);
+        self.url = self.url.replace('\0', "");
+        self.language = one_line(&self.language, NAME_CHARS_MAX);
+        self.authors = names(&self.authors);
+        self.tags = names(&self.tags);
+        self
+    }
+}
+
+/// Each once, in their order, within the limits.
+fn names(texts: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for text in texts {
+        let name = one_line(text, NAME_CHARS_MAX);
+        if names.len() < NAMES_MAX && !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Words apart by single blanks, without control characters, cut at `chars_max`.
+#[must_use]
+pub fn one_line(text: &str, chars_max: usize) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: Vec<&str> = clean.split_whitespace().collect();
+    words.join(" ").chars().take(chars_max).collect()
+}
+
+/// The first heading of a Markdown text, or else nothing.
+#[must_use]
+pub fn heading(markdown: &str) -> Option<String> {
+    let mut fenced = false;
+    let mut lines = markdown.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~") {
+            fenced = !fenced;
+        }
+        if fenced {
+            continue;
+        }
+        let level = line.bytes().take_while(|byte| *byte == b'#').count();
+        let rest = &line[level..];
+        let underlined = lines.peek().is_some_and(|next| {
+            next.len() >= 3 && (next.bytes().all(|b| b == b'=') || next.bytes().all(|b| b == b'-'))
+        });
+        let title = match level {
+            1..=6 if rest.starts_with([' ', '\t']) => rest.trim().trim_end_matches('#'),
+            0 if underlined && !line.trim().is_empty() => line,
+            _ => continue,
+        };
+        let title = one_line(title, TITLE_CHARS_MAX);
+        if !title.is_empty() {
+            return Some(title);
+        }
+    }
+    None
+}
+
+/// A name for a document that has none: the last part of its path, without the file's ending.
+#[must_use]
+pub fn title_of_path(path: &str) -> String {
+    let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
+    let stem = last.rsplit_once('.').map_or(last, |(stem, _)| if stem.is_empty() { last } else { stem });
+    one_line(stem, TITLE_CHARS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headings_are_found_outside_of_code() {
+        let table = [
+            ("# Guide #\n\ntext", Some("Guide")),
+            ("intro\n\n## Part *two*\n", Some("Part *two*")),
+            ("Guide\n=====\n", Some("Guide")),
+            ("```sh\n# comment\n```\n# Real\n", Some("Real")),
+            ("#hashtag\nno heading", None),
+            ("#\n# Next", Some("Next")),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(heading(text).as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_gives_a_title() {
+        for (path, title) in [("a/b/Read me.md", "Read me"), (".env", ".env"), ("x/", "x"), ("", "")] {
+            assert_eq!(title_of_path(path), title);
+        }
+    }
+
+    #[test]
+    fn metadata_fit_their_limits() {
+        let many = |n: usize| (0..n).map(|i| format!("t{i}")).collect::<Vec<_>>();
+        let metadata = Metadata {
+            title: format!(" a\0b\n{}", "x".repeat(900)),
+            authors: vec!["Ann".into(), " Ann ".into(), "\t".into()],
+            tags: many(99),
+            ..Metadata::default()
+        }
+        .bounded();
+        assert!(metadata.title.starts_with("a b x") && metadata.title.chars().count() == 500);
+        assert_eq!(metadata.authors, ["Ann"]);
+        assert_eq!(metadata.tags.len(), NAMES_MAX);
+    }
+}

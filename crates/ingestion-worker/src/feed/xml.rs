@@ -1,0 +1,389 @@
+//! Reads XML element by element, forgiving what feeds get wrong and bounding what they may cost.
+
+use std::collections::HashMap;
+
+use quick_xml::NsReader;
+use quick_xml::escape::{resolve_html5_entity, unescape_with};
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::name::ResolveResult;
+use url::Url;
+
+use super::Error;
+
+/// Elements within elements: real feeds stay below 30 even with XHTML inside.
+pub(super) const DEPTH_MAX: usize = 64;
+
+/// What the entities that a document declares itself may expand to, in bytes in all.
+pub(super) const EXPANSION_BYTES_MAX: usize = 1024 * 1024;
+
+/// The vocabulary an element belongs to. Only those that carry what we keep are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) enum Vocabulary {
+    /// RSS of any version, Atom of any version, or none: their names mean the same thing.
+    #[default]
+    Feed,
+    DublinCore,
+    DublinCoreTerms,
+    Content,
+    Itunes,
+    Media,
+    Rdf,
+    Xhtml,
+    Syndication,
+    Foreign,
+}
+
+/// An element with everything inside it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Element {
+    pub(super) vocabulary: Vocabulary,
+    /// The name without its prefix; in lower case if it is a feed's own (CDF wrote capitals).
+    pub(super) name: String,
+    /// Names as written, values with their references resolved.
+    pub(super) attributes: Vec<(String, String)>,
+    /// What relative addresses inside refer to: the innermost `xml:base`, else the document's.
+    pub(super) base: Option<Url>,
+    pub(super) children: Vec<Node>,
+}
+
+/// A piece of an element's content.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    Element(Element),
+    Text(String),
+}
+
+impl Element {
+    /// The value of an attribute, by its local name: prefixes are chosen freely.
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        let same = str::eq_ignore_ascii_case;
+        let local = |key: &str| key.rsplit(':').next().is_some_and(|key| same(key, name));
+        let exact = self.attributes.iter().find(|(key, _)| same(key, name));
+        let found = exact.or_else(|| self.attributes.iter().find(|(key, _)| local(key)));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn elements(&self) -> impl Iterator<Item = &Element> {
+        self.children.iter().filter_map(|child| match child {
+            Node::Element(element) => Some(element),
+            Node::Text(_) => None,
+        })
+    }
+
+    /// The text of this element and all below it.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        self.append_text(&mut text);
+        text
+    }
+
+    fn append_text(&self, into: &mut String) {
+        for child in &self.children {
+            match child {
+                Node::Text(text) => into.push_str(text),
+                Node::Element(element) => element.append_text(into),
+            }
+        }
+    }
+
+    /// The content as markup: inline elements keep their tags, text is escaped.
+    pub(super) fn markup(&self) -> String {
+        let mut markup = String::new();
+        for child in &self.children {
+            append_markup(child, &mut markup);
+        }
+        markup
+    }
+}
+
+fn append_markup(node: &Node, into: &mut String) {
+    match node {
+        Node::Text(text) => into.push_str(&quick_xml::escape::partial_escape(text.as_str())),
+        Node::Element(element) => {
+            into.push('<');
+            into.push_str(&element.name);
+            for (key, value) in &element.attributes {
+                if key.starts_with("xmlns") {
+                    continue;
+                }
+                into.push(' ');
+                into.push_str(key);
+                into.push_str("=\"");
+                into.push_str(&quick_xml::escape::escape(value.as_str()));
+                into.push('"');
+            }
+            into.push('>');
+            if matches!(element.name.as_str(), "br" | "hr" | "img" | "input" | "wbr") {
+                return;
+            }
+            for child in &element.children {
+                append_markup(child, into);
+            }
+            into.push_str("</");
+            into.push_str(&element.name);
+            into.push('>');
+        }
+    }
+}
+
+/// Walks a document. Tags that nobody closed are closed, ends without a start are ignored.
+pub(super) struct Reader<'a> {
+    events: NsReader<&'a [u8]>,
+    entities: HashMap<String, String>,
+    expanded_bytes: usize,
+    /// Names and bases of the open elements.
+    open: Vec<(String, Option<Url>)>,
+    document_base: Option<Url>,
+    root_namespace: Option<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(text: &'a str, base: Option<&Url>) -> Self {
+        let mut events = NsReader::from_str(text);
+        let config = events.config_mut();
+        config.check_end_names = false;
+        config.allow_unmatched_ends = true;
+        config.allow_dangling_amp = true;
+        config.expand_empty_elements = true;
+        Self {
+            events,
+            entities: HashMap::new(),
+            expanded_bytes: 0,
+            open: Vec::new(),
+            document_base: base.cloned(),
+            root_namespace: None,
+        }
+    }
+
+    /// The next element that starts, inside the last one or after it; none at the end.
+    pub(super) fn next_element(&mut self) -> Result<Option<Element>, Error> {
+        loop {
+            match self.event()? {
+                Some(Piece::Open(element)) => return Ok(Some(element)),
+                Some(Piece::Close(_) | Piece::Text(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Whether the document stopped before its elements were closed.
+    pub(super) fn is_broken_off(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Reads the content of the element that was just opened, up to its end. Tells whether the
+    /// document went on until then.
+    pub(super) fn fill(&mut self, element: &mut Element) -> Result<bool, Error> {
+        let floor = self.open.len();
+        let mut above: Vec<Element> = Vec::new();
+        let mut current = std::mem::take(element);
+        let complete = loop {
+            match self.event()? {
+                Some(Piece::Open(child)) => above.push(std::mem::replace(&mut current, child)),
+                Some(Piece::Text(text)) => match current.children.last_mut() {
+                    Some(Node::Text(before)) => before.push_str(&text),
+                    _ => current.children.push(Node::Text(text)),
+                },
+                Some(Piece::Close(_)) if self.open.len() < floor => break true,
+                Some(Piece::Close(count)) => {
+                    for _ in 0..count {
+                        let Some(mut parent) = above.pop() else { break };
+                        std::mem::swap(&mut parent, &mut current);
+                        current.children.push(Node::Element(parent));
+                    }
+                }
+                None => break false,
+            }
+        };
+        while let Some(mut parent) = above.pop() {
+            std::mem::swap(&mut parent, &mut current);
+            current.children.push(Node::Element(parent));
+        }
+        *element = current;
+        Ok(complete)
+    }
+
+    /// The next event, or none when the document is over or unreadable from here.
+    fn event(&mut self) -> Result<Option<Piece>, Error> {
+        loop {
+            let Ok((namespace, event)) = self.events.read_resolved_event() else {
+                return Ok(None);
+            };
+            match event {
+                Event::Start(start) => {
+                    let namespace = match namespace {
+                        ResolveResult::Bound(bound) => Some(bound.as_ref().to_owned()),
+                        ResolveResult::Unbound => None,
+                        // Undeclared prefixes are common; each has one usual meaning.
+                        ResolveResult::Unknown(prefix) => Some(prefix),
+                    };
+                    return self.start(&start, namespace).map(|element| Some(Piece::Open(element)));
+                }
+                Event::End(end) => {
+                    let name = end.name();
+                    let found = self.open.iter().rposition(|(open, _)| open == name.as_ref());
+                    let count = found.map_or(0, |at| self.open.len() - at);
+                    self.open.truncate(self.open.len() - count);
+                    return Ok(Some(Piece::Close(count)));
+                }
+                Event::Text(text) => return Ok(Some(Piece::Text(clean(&text)))),
+                Event::CData(text) => return Ok(Some(Piece::Text(clean(&text)))),
+                Event::GeneralRef(reference) => {
+                    let text = self.resolve(&reference)?;
+                    return Ok(Some(Piece::Text(text)));
+                }
+                Event::DocType(declaration) => self.declare(&declaration),
+                Event::Eof => return Ok(None),
+                Event::Decl(_) | Event::PI(_) | Event::Comment(_) | Event::Empty(_) => {}
+            }
+        }
+    }
+
+    fn start(&mut self, start: &BytesStart, namespace: Option<String>) -> Result<Element, Error> {
+        if self.open.len() >= DEPTH_MAX {
+            return Err(Error::TooDeep { limit: DEPTH_MAX });
+        }
+        if self.open.is_empty() {
+            self.root_namespace.clone_from(&namespace);
+        }
+        let vocabulary = match namespace {
+            None => Vocabulary::Feed,
+            Some(ref name) if self.root_namespace.as_ref() == Some(name) => Vocabulary::Feed,
+            Some(ref name) => vocabulary(name),
+        };
+        let mut attributes = Vec::new();
+        for attribute in start.attributes().with_checks(false).flatten() {
+            let value = unescape_with(&attribute.value, |name| self.entity(name))
+                .unwrap_or_else(|_| attribute.value.as_ref().into());
+            self.expanded_bytes += value.len().saturating_sub(attribute.value.len());
+            attributes.push((attribute.key.as_ref().to_owned(), clean(&value)));
+        }
+        self.check_expansion()?;
+        let outer = self.open.last().map_or(&self.document_base, |(_, base)| base);
+        let own = attributes.iter().find(|(key, _)| key == "xml:base");
+        let base = match own {
+            Some((_, address)) => resolve_base(outer.as_ref(), address).or_else(|| outer.clone()),
+            None => outer.clone(),
+        };
+        let mut name = start.local_name().as_ref().to_owned();
+        if vocabulary == Vocabulary::Feed {
+            name.make_ascii_lowercase();
+        }
+        self.open.push((start.name().as_ref().to_owned(), base.clone()));
+        Ok(Element { vocabulary, name, attributes, base, children: Vec::new() })
+    }
+
+    fn entity(&self, name: &str) -> Option<&str> {
+        resolve_html5_entity(name).or_else(|| self.entities.get(name).map(String::as_str))
+    }
+
+    fn resolve(&mut self, reference: &quick_xml::events::BytesRef) -> Result<String, Error> {
+        let name: &str = reference;
+        if let Ok(Some(character)) = reference.resolve_char_ref() {
+            return Ok(clean(&windows_1252(character).to_string()));
+        }
+        if let Some(text) = resolve_html5_entity(name) {
+            return Ok(text.to_owned());
+        }
+        let Some(text) = self.entities.get(name).cloned() else {
+            return Ok(format!("&{name};"));
+        };
+        self.expanded_bytes += text.len();
+        self.check_expansion()?;
+        Ok(text)
+    }
+
+    fn check_expansion(&self) -> Result<(), Error> {
+        match self.expanded_bytes > EXPANSION_BYTES_MAX {
+            true => Err(Error::EntityExpansion { limit_bytes: EXPANSION_BYTES_MAX }),
+            false => Ok(()),
+        }
+    }
+
+    /// Keeps `<!ENTITY name "text">`. References to other declared entities inside the text stay as
+    /// they are written, so expansions do not multiply; external entities are never fetched.
+    fn declare(&mut self, declaration: &str) {
+        for entity in declaration.split("<!ENTITY").skip(1) {
+            let entity = entity.trim_start();
+            let Some((name, rest)) = entity.split_once(char::is_whitespace) else { continue };
+            let rest = rest.trim_start();
+            let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
+                continue;
+            };
+            if let Some(end) = rest[1..].find(quote) {
+                let text = &rest[1..=end];
+                let text = unescape_with(text, resolve_html5_entity).unwrap_or(text.into());
+                self.entities.insert(name.to_owned(), clean(&text));
+            }
+        }
+    }
+}
+
+enum Piece {
+    Open(Element),
+    /// This many elements ended.
+    Close(usize),
+    Text(String),
+}
+
+/// An `xml:base`, itself relative to the one around it. Only web addresses are bases.
+fn resolve_base(outer: Option<&Url>, address: &str) -> Option<Url> {
+    let address = address.trim();
+    let base = Url::parse(address).or_else(|error| match outer {
+        Some(outer) => outer.join(address),
+        None => Err(error),
+    });
+    base.ok().filter(|base| matches!(base.scheme(), "http" | "https"))
+}
+
+/// Drops the control characters that XML forbids and databases refuse.
+fn clean(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r')).collect()
+}
+
+/// Numeric references to C1 controls mean Windows-1252 in practice, as HTML specifies.
+fn windows_1252(character: char) -> char {
+    match u8::try_from(u32::from(character)) {
+        Ok(byte @ 0x80..=0x9F) => {
+            let (text, ..) = encoding_rs::WINDOWS_1252.decode(std::slice::from_ref(&byte));
+            text.chars().next().unwrap_or(character)
+        }
+        _ => character,
+    }
+}
+
+/// Namespace names as feeds write them, and the usual prefix where one is not declared.
+fn vocabulary(namespace: &str) -> Vocabulary {
+    match namespace.trim_end_matches(['/', '#']) {
+        "" | "rss" | "atom" | "http://www.w3.org/2005/Atom" | "http://purl.org/atom/ns"
+        | "http://purl.org/rss/1.0" | "http://purl.org/net/rss1.1"
+        | "http://purl.org/rss/1.0/modules/rss091" => Vocabulary::Feed,
+        "dc" | "http://purl.org/dc/elements/1.1" | "http://purl.org/dc/elements/1.0" => {
+            Vocabulary::DublinCore
+        }
+        "dcterms" | "http://purl.org/dc/terms" => Vocabulary::DublinCoreTerms,
+        "content" | "http://purl.org/rss/1.0/modules/content" => Vocabulary::Content,
+        "itunes" | "http://www.itunes.com/dtds/podcast-1.0.dtd"
+        | "http://example.com/dtds/podcast-1.0.dtd" => Vocabulary::Itunes,
+        "media" | "http://search.yahoo.com/mrss" => Vocabulary::Media,
+        "rdf" | "http://www.w3.org/1999/02/22-rdf-syntax-ns" => Vocabulary::Rdf,
+        "xhtml" | "http://www.w3.org/1999/xhtml" => Vocabulary::Xhtml,
+        "sy" | "http://purl.org/rss/1.0/modules/syndication" => Vocabulary::Syndication,
+        other if is_feed_namespace(other) => Vocabulary::Feed,
+        _ => Vocabulary::Foreign,
+    }
+}
+
+/// The many names under which RSS 0.9x and 2.0 and early Atom drafts were published.
+fn is_feed_namespace(name: &str) -> bool {
+    const PREFIXES: [&str; 6] = [
+        "http://backend.userland.com/rss",
+        "http://blogs.law.harvard.edu/tech/rss",
+        "http://channel.netscape.com/rdf/simple",
+        "http://my.netscape.com/",
+        "http://purl.org/echo",
+        "http://purl.org/pie",
+    ];
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !name.contains("/modules/")
+        && !name.contains("Module")
+}

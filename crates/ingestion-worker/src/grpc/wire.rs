@@ -1,0 +1,132 @@
+//! Sources and runs as they go over the wire.
+
+use chrono::{DateTime, Utc};
+use proto::ingestion::v1 as wire;
+use proto::Failure;
+use proto::time::to_wire;
+
+use crate::credential::Credential;
+use crate::db::run::Run;
+use crate::freshness::{Facts, Freshness, judge};
+use crate::source::{Options, Schedule, Source, check_options};
+
+/// How many coming runs a source shows.
+pub(super) const NEXT_RUNS: usize = 3;
+
+/// How a source is doing at `now`.
+pub(super) fn freshness(source: &Source, now: DateTime<Utc>) -> Freshness {
+    let since = source.last_success_at.unwrap_or(source.created_at);
+    let due_at = next_runs(&source.draft.schedule, since, 1).first().copied();
+    let facts = Facts {
+        paused: source.draft.paused,
+        held: source.held,
+        consecutive_failures: source.consecutive_failures,
+        last_success_at: source.last_success_at,
+        due_at,
+    };
+    judge(&facts, now)
+}
+
+/// The next runs of a schedule after a moment. None for a source that runs by hand only; a stored
+/// schedule was checked when it was stored.
+pub(super) fn next_runs(schedule: &Schedule, after: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
+    if schedule.expression.is_empty() {
+        return Vec::new();
+    }
+    jobs::schedule::next_runs(&schedule.expression, &schedule.zone, after, count)
+        .unwrap_or_default()
+}
+
+/// A source as it is shown at `now`.
+pub(super) fn source(source: &Source, now: DateTime<Utc>) -> wire::Source {
+    let draft = &source.draft;
+    let runs = !draft.paused && !source.deleting;
+    let next = if runs { next_runs(&draft.schedule, now, NEXT_RUNS) } else { Vec::new() };
+    wire::Source {
+        id: source.id.to_string(),
+        project_id: draft.project.to_string(),
+        kind: draft.kind.to_string(),
+        name: draft.name.clone(),
+        url: draft.url.clone(),
+        priority: u32::from(draft.priority),
+        schedule: Some(wire::Schedule {
+            expression: draft.schedule.expression.clone(),
+            zone: draft.schedule.zone.clone(),
+        }),
+        paused: draft.paused,
+        feed: Some(wire::FeedOptions {
+            first_import_items: draft.options.first_import_items,
+            first_import_days: draft.options.first_import_days,
+            full_text: Some(draft.options.full_text),
+        }),
+        credential: source.credential_kind.clone(),
+        freshness: freshness(source, now).to_string(),
+        created_at: Some(to_wire(source.created_at)),
+        last_run_at: source.last_run_at.map(to_wire),
+        last_success_at: source.last_success_at.map(to_wire),
+        next_run_at: next.first().copied().map(to_wire),
+        next_runs: next.into_iter().map(to_wire).collect(),
+        last_error: source.last_error.clone(),
+        consecutive_failures: source.consecutive_failures,
+        version: source.version,
+        deleting: source.deleting,
+        schedule_text: schedule_text(&draft.schedule),
+    }
+}
+
+/// A schedule in words.
+pub(super) fn schedule_text(schedule: &Schedule) -> String {
+    if schedule.expression.is_empty() {
+        return "by hand only".to_owned();
+    }
+    jobs::schedule::describe(&schedule.expression, &schedule.zone).unwrap_or_default()
+}
+
+/// A run as it is shown.
+pub(super) fn run(run: Run) -> wire::Run {
+    let unsigned = |number: i32| u32::try_from(number).unwrap_or(0);
+    wire::Run {
+        id: run.id.to_string(),
+        job_id: run.job_id.to_string(),
+        started_at: Some(to_wire(run.started_at)),
+        finished_at: run.finished_at.map(to_wire),
+        state: run.state,
+        found: unsigned(run.found),
+        created: unsigned(run.created),
+        revised: unsigned(run.revised),
+        unchanged: unsigned(run.unchanged),
+        error: run.error,
+        not_modified: run.not_modified,
+    }
+}
+
+/// A credential as it comes in; an empty message means none.
+pub(super) fn credential(wire: Option<wire::Credential>) -> Result<Option<Credential>, Failure> {
+    use wire::credential::Kind;
+    match wire.and_then(|it| it.kind) {
+        None => Ok(None),
+        Some(Kind::Basic(it)) => Credential::basic(&it.username, &it.password).map(Some),
+        Some(Kind::Bearer(token)) => Credential::bearer(&token).map(Some),
+        Some(Kind::ApiKey(it)) => Credential::api_key(&it.header, &it.value).map(Some),
+    }
+}
+
+/// A schedule as it comes in, checked.
+pub(super) fn schedule(wire: Option<wire::Schedule>) -> Result<Schedule, Failure> {
+    let wire = wire.unwrap_or_default();
+    let zone = wire.zone.trim();
+    let schedule = Schedule {
+        expression: wire.expression.trim().to_owned(),
+        zone: if zone.is_empty() { "UTC" } else { zone }.to_owned(),
+    };
+    if !schedule.expression.is_empty() {
+        jobs::schedule::describe(&schedule.expression, &schedule.zone)?;
+    }
+    Ok(schedule)
+}
+
+/// How a feed is to be read, as it comes in, checked.
+pub(super) fn options(wire: Option<wire::FeedOptions>) -> Result<Options, Failure> {
+    let wire = wire.unwrap_or_default();
+    check_options(wire.first_import_items, wire.first_import_days, wire.full_text)
+}

@@ -1,0 +1,82 @@
+//! A place at a remote host, waited for and given back.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use proto::{Failure, Reason};
+use sqlx::PgPool;
+use url::Url;
+
+use crate::db;
+use crate::politeness::{Limits, Turn};
+
+/// A host is believed when it asks us to stay away, up to this long.
+pub const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A place at a host; no other worker has it until it is given back or its lease ends.
+#[derive(Debug)]
+pub struct Slot {
+    host: String,
+    busy_until: DateTime<Utc>,
+}
+
+/// What came of asking for a place.
+#[derive(Debug)]
+pub enum Asked {
+    /// Send the request now.
+    Yours(Slot),
+    /// Come back after this time.
+    Later(Duration),
+}
+
+/// Asks for a place at the URL's host and waits for its turn, at most `limits.wait_max`.
+///
+/// # Errors
+/// Of the database.
+pub async fn ask(pool: &PgPool, url: &Url, limits: Limits) -> sqlx::Result<Asked> {
+    let host = host(url);
+    match db::host::take(pool, &host, limits).await? {
+        Turn::Take { start, busy_until, .. } => {
+            tokio::time::sleep(until(start)).await;
+            Ok(Asked::Yours(Slot { host, busy_until }))
+        }
+        Turn::Later(at) => Ok(Asked::Later(until(at))),
+    }
+}
+
+impl Slot {
+    /// Gives the place back, and obeys what the host asked for meanwhile.
+    pub async fn release(self, pool: &PgPool, hold: Option<Duration>) {
+        if let Some(hold) = hold {
+            let seconds = hold.min(HOLD_MAX).as_secs_f64();
+            if let Err(error) = db::host::hold(pool, &self.host, seconds).await {
+                tracing::warn!(host = self.host, %error, "the wish of a host was not stored");
+            }
+        }
+        // Lost or not, the place falls free when its lease ends.
+        if let Err(error) = db::host::release(pool, &self.host, self.busy_until).await {
+            tracing::warn!(host = self.host, %error, "a place at a host was not given back");
+        }
+    }
+}
+
+/// The refusal for a person who cannot be asked to come back by a queue.
+#[must_use]
+pub fn busy(url: &Url, wait: Duration) -> Failure {
+    let (host, seconds) = (host(url), wait.as_secs().max(1));
+    Failure::new(
+        Reason::RateLimited,
+        format!("{host} is asked as often as we may, or asked us to wait: try again in {seconds} s"),
+    )
+    .retry_after(wait)
+}
+
+/// `host:port`, as hosts are told apart.
+fn host(url: &Url) -> String {
+    let name = url.host_str().unwrap_or_default();
+    format!("{name}:{}", url.port_or_known_default().unwrap_or_default())
+}
+
+fn until(at: DateTime<Utc>) -> Duration {
+    (at - Utc::now()).to_std().unwrap_or_default()
+}
