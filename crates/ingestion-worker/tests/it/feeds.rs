@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ingestion_worker::feed::{self, Entry};
+use testkit::corpus;
 use url::Url;
 
-use crate::corpora;
 use expect::{Expectation, Value};
 
 mod expect;
@@ -60,7 +60,7 @@ impl Tally {
 
 #[test]
 fn feedparsers_files_parse_and_mean_what_they_state() {
-    let Some(root) = corpora("feeds/feedparser") else { return };
+    let Some(root) = corpus("feeds/feedparser") else { return };
     let mut tally = Tally::default();
     for path in files(&root) {
         let bytes = std::fs::read(&path).expect("the file can be read");
@@ -144,7 +144,7 @@ fn same_url(url: &str, stated: &str) -> bool {
 
 #[test]
 fn no_real_file_panics_and_polling_three_times_adds_nothing() {
-    let Some(root) = corpora("feeds") else { return };
+    let Some(root) = corpus("feeds") else { return };
     let (mut feeds, mut others) = (0, 0);
     for path in files(&root) {
         let bytes = std::fs::read(&path).expect("the file can be read");
