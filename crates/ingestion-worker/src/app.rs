@@ -11,9 +11,8 @@ use tokio::time::Instant;
 
 use crate::clients::Knowledge;
 use crate::config::Config;
-use crate::credential::Credential;
 use crate::source::Source;
-use crate::{db, fetch, metrics};
+use crate::{credential, db, fetch, metrics};
 
 /// How old the known size of what waits may be: it overshoots its limit by what comes in this time.
 const WAITING_BYTES_AGE_MAX: Duration = Duration::from_secs(5);
@@ -33,32 +32,38 @@ pub struct App {
     pub knowledge: Knowledge,
     /// Reaches what users' URLs name.
     pub fetch: fetch::Client,
+    /// What it may reach.
+    pub limits: fetch::Config,
     /// What waited between the stages when we last looked, and when that was.
     waiting: Mutex<Option<(Instant, i64)>>,
 }
 
 impl App {
     /// The parts together.
-    #[must_use]
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
     pub fn new(
         config: Config,
         pool: PgPool,
         keyring: Keyring,
         knowledge: Knowledge,
-        fetch: fetch::Client,
-    ) -> Arc<Self> {
-        Arc::new(Self { config, pool, keyring, knowledge, fetch, waiting: Mutex::new(None) })
+        limits: fetch::Config,
+    ) -> Result<Arc<Self>, fetch::Error> {
+        let fetch = fetch::Client::new(limits.clone())?;
+        let waiting = Mutex::new(None);
+        Ok(Arc::new(Self { config, pool, keyring, knowledge, fetch, limits, waiting }))
     }
 
     /// The credential of a source, opened.
     ///
     /// # Errors
     /// `CONFLICT` when it does not open.
-    pub fn credential(&self, source: &Source) -> Result<Option<Credential>, Failure> {
+    pub fn credential(&self, source: &Source) -> Result<Option<fetch::Credential>, Failure> {
         source
             .credential
             .as_deref()
-            .map(|sealed| Credential::open(&self.keyring, source.id, sealed))
+            .map(|sealed| credential::open(&self.keyring, source.id, sealed))
             .transpose()
     }
 

@@ -33,6 +33,8 @@ pub struct Metadata {
     pub updated_at: Option<DateTime<Utc>>,
     /// BCP 47; empty when unknown.
     pub language: String,
+    /// What relative addresses in the content refer to, if not to `url`.
+    pub base_url: Option<String>,
     /// The content is a summary; the article lies at `url`.
     pub is_summary: bool,
 }

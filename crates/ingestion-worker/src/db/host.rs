@@ -1,7 +1,7 @@
 //! Table `host`.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 
 use crate::politeness::{Host, Limits, Turn, turn};
 

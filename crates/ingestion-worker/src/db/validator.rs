@@ -1,6 +1,5 @@
 //! Table `validator`.
 
-use chrono::{DateTime, Utc};
 use proto::SourceId;
 use sqlx::{FromRow, PgConnection, PgPool};
 

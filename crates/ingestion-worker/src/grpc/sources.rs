@@ -19,7 +19,7 @@ use crate::freshness::Freshness;
 use crate::source::{Kind, Source};
 use crate::stage::{Fetch, Purge};
 
-pub(super) use edit::{create, update};
+pub(super) use edit::{create, follow, tell_ranking, update};
 pub(super) use probe::test;
 
 /// Sources and runs on one page, at most.
@@ -176,10 +176,15 @@ pub(super) async fn preview(
             return Err(Failure::invalid("count", message));
         }
     };
-    let runs = wire::next_runs(&schedule, Utc::now(), count);
+    let Some(schedule) = wire::parse(&schedule, "")? else {
+        return Ok(v1::PreviewScheduleResponse {
+            text: wire::BY_HAND.to_owned(),
+            next_runs: Vec::new(),
+        });
+    };
     Ok(v1::PreviewScheduleResponse {
-        text: wire::schedule_text(&schedule),
-        next_runs: runs.into_iter().map(to_wire).collect(),
+        text: schedule.describe(),
+        next_runs: schedule.next_runs(Utc::now(), count).into_iter().map(to_wire).collect(),
     })
 }
 

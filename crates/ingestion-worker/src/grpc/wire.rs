@@ -5,10 +5,14 @@ use proto::ingestion::v1 as wire;
 use proto::Failure;
 use proto::time::to_wire;
 
-use crate::credential::Credential;
+use crate::credential;
 use crate::db::run::Run;
+use crate::fetch::Credential;
 use crate::freshness::{Facts, Freshness, judge};
 use crate::source::{Options, Schedule, Source, check_options};
+
+/// What a source without a schedule says.
+pub(super) const BY_HAND: &str = "by hand only";
 
 /// How many coming runs a source shows.
 pub(super) const NEXT_RUNS: usize = 3;
@@ -16,7 +20,7 @@ pub(super) const NEXT_RUNS: usize = 3;
 /// How a source is doing at `now`.
 pub(super) fn freshness(source: &Source, now: DateTime<Utc>) -> Freshness {
     let since = source.last_success_at.unwrap_or(source.created_at);
-    let due_at = next_runs(&source.draft.schedule, since, 1).first().copied();
+    let due_at = next_runs(source, since, 1).first().copied();
     let facts = Facts {
         paused: source.draft.paused,
         held: source.held,
@@ -27,21 +31,17 @@ pub(super) fn freshness(source: &Source, now: DateTime<Utc>) -> Freshness {
     judge(&facts, now)
 }
 
-/// The next runs of a schedule after a moment. None for a source that runs by hand only; a stored
-/// schedule was checked when it was stored.
-pub(super) fn next_runs(schedule: &Schedule, after: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
-    if schedule.expression.is_empty() {
-        return Vec::new();
-    }
-    jobs::schedule::next_runs(&schedule.expression, &schedule.zone, after, count)
-        .unwrap_or_default()
+/// The next runs of a source after a moment; none when it runs by hand only.
+fn next_runs(source: &Source, after: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
+    let schedule = parse(&source.draft.schedule, &source.schedule_key()).ok().flatten();
+    schedule.map(|it| it.next_runs(after, count)).unwrap_or_default()
 }
 
 /// A source as it is shown at `now`.
 pub(super) fn source(source: &Source, now: DateTime<Utc>) -> wire::Source {
     let draft = &source.draft;
     let runs = !draft.paused && !source.deleting;
-    let next = if runs { next_runs(&draft.schedule, now, NEXT_RUNS) } else { Vec::new() };
+    let next = if runs { next_runs(source, now, NEXT_RUNS) } else { Vec::new() };
     wire::Source {
         id: source.id.to_string(),
         project_id: draft.project.to_string(),
@@ -70,16 +70,14 @@ pub(super) fn source(source: &Source, now: DateTime<Utc>) -> wire::Source {
         consecutive_failures: source.consecutive_failures,
         version: source.version,
         deleting: source.deleting,
-        schedule_text: schedule_text(&draft.schedule),
+        schedule_text: schedule_text(source),
     }
 }
 
-/// A schedule in words.
-pub(super) fn schedule_text(schedule: &Schedule) -> String {
-    if schedule.expression.is_empty() {
-        return "by hand only".to_owned();
-    }
-    jobs::schedule::describe(&schedule.expression, &schedule.zone).unwrap_or_default()
+/// A source's schedule in words.
+fn schedule_text(source: &Source) -> String {
+    let schedule = parse(&source.draft.schedule, &source.schedule_key()).ok().flatten();
+    schedule.map_or_else(|| BY_HAND.to_owned(), |it| it.describe())
 }
 
 /// A run as it is shown.
@@ -105,9 +103,9 @@ pub(super) fn credential(wire: Option<wire::Credential>) -> Result<Option<Creden
     use wire::credential::Kind;
     match wire.and_then(|it| it.kind) {
         None => Ok(None),
-        Some(Kind::Basic(it)) => Credential::basic(&it.username, &it.password).map(Some),
-        Some(Kind::Bearer(token)) => Credential::bearer(&token).map(Some),
-        Some(Kind::ApiKey(it)) => Credential::api_key(&it.header, &it.value).map(Some),
+        Some(Kind::Basic(it)) => credential::basic(&it.username, &it.password).map(Some),
+        Some(Kind::Bearer(token)) => credential::bearer(&token).map(Some),
+        Some(Kind::ApiKey(it)) => credential::api_key(&it.header, &it.value).map(Some),
     }
 }
 
@@ -119,10 +117,23 @@ pub(super) fn schedule(wire: Option<wire::Schedule>) -> Result<Schedule, Failure
         expression: wire.expression.trim().to_owned(),
         zone: if zone.is_empty() { "UTC" } else { zone }.to_owned(),
     };
-    if !schedule.expression.is_empty() {
-        jobs::schedule::describe(&schedule.expression, &schedule.zone)?;
-    }
+    // An unknown zone is told also to those who run by hand for now.
+    let zone_only = Schedule { expression: "hourly".to_owned(), ..schedule.clone() };
+    parse(&zone_only, "")?;
+    parse(&schedule, "")?;
     Ok(schedule)
+}
+
+/// A schedule ready to compute with; `None` when it has no expression. The key spreads `hourly`
+/// and its like over their period.
+pub(super) fn parse(
+    schedule: &Schedule,
+    key: &str,
+) -> Result<Option<jobs::Schedule>, Failure> {
+    if schedule.expression.is_empty() {
+        return Ok(None);
+    }
+    jobs::Schedule::parse(&schedule.expression, &schedule.zone, key).map(Some)
 }
 
 /// How a feed is to be read, as it comes in, checked.

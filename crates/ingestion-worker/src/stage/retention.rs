@@ -53,7 +53,7 @@ impl Job for Retention {
             if runs + blobs + hosts == 0 {
                 return Ok(Outcome::Done);
             }
-            run.progress(removed, removed, "removed").await;
+            run.progress(removed, None, "removed").await;
         }
     }
 }

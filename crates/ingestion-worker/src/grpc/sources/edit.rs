@@ -1,6 +1,7 @@
 //! Making and editing sources.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::caller::{Caller, Role};
 use chrono::Utc;
@@ -11,12 +12,15 @@ use sqlx::PgConnection;
 
 use super::permit;
 use crate::app::App;
-use crate::credential::Credential;
+use crate::credential;
 use crate::db;
 use crate::db::source::{Taken, refuse_taken, taken};
+use crate::error::not_fetched;
+use crate::fetch::Credential;
+use crate::fetch::address::vet;
 use crate::grpc::wire;
 use crate::source::{
-    Checks, Draft, Kind, PRIORITY_DEFAULT, Schedule, Source, check_name, check_options,
+    Checks, Draft, Kind, PRIORITY_DEFAULT, Source, check_name, check_options,
     check_priority, check_url,
 };
 use crate::stage::{Fetch, Rank};
@@ -139,7 +143,7 @@ fn source_url(app: &App, kind: Kind, text: &str) -> Result<String, Failure> {
         Kind::Manual => Ok(text.trim().to_owned()),
         Kind::Feed => {
             let url = check_url(text)?;
-            app.fetch.check_literal(&url)?;
+            vet(&url, &app.limits.allow_networks).map_err(|error| not_fetched(&error))?;
             Ok(url.into())
         }
     }
@@ -169,21 +173,28 @@ fn set_credential(
     source: &mut Source,
     credential: Option<&Credential>,
 ) -> Result<(), Failure> {
-    source.credential = credential.map(|it| it.seal(&app.keyring, source.id)).transpose()?;
-    source.credential_kind = credential.map_or("none", Credential::kind).to_owned();
+    let seal = |it| credential::seal(it, &app.keyring, source.id);
+    source.credential = credential.map(seal).transpose()?;
+    source.credential_kind = credential.map_or("none", credential::kind).to_owned();
     Ok(())
 }
 
 /// What else changes with a source, in its transaction: its schedule, and what ranking knows.
 pub(in crate::grpc) async fn follow(tx: &mut PgConnection, source: &Source) -> sqlx::Result<()> {
-    let Schedule { expression, zone } = &source.draft.schedule;
     let key = source.schedule_key();
-    if expression.is_empty() || source.draft.paused {
-        jobs::schedule::remove(tx, &key).await?;
-    } else {
-        let fetch = Fetch { source: source.id };
-        let spec = jobs::schedule::Spec { key, expression, zone, job: fetch.job(source) };
-        jobs::schedule::upsert(tx, spec).await?;
+    // It was checked when it came in.
+    let schedule = wire::parse(&source.draft.schedule, &key).ok().flatten();
+    match schedule.filter(|_| !source.draft.paused) {
+        None => {
+            jobs::schedule::remove(&mut *tx, &key).await?;
+        }
+        Some(schedule) => {
+            let fetch = Fetch { source: source.id };
+            let job = fetch.job(source).template();
+            let job = job.map_err(|error| sqlx::Error::Encode(error.into()))?;
+            let spec = jobs::schedule::Spec { key, schedule, jitter: Duration::ZERO, job };
+            jobs::schedule::upsert(tx, &spec).await?;
+        }
     }
     let rank = Rank { source: source.id };
     jobs::enqueue(tx, rank.job(source)).await.map(drop)

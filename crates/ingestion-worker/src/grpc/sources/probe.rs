@@ -38,7 +38,7 @@ pub(in crate::grpc) async fn test(
         Asked::Yours(place) => place,
         Asked::Later(wait) => return Err(slot::busy(&url, wait)),
     };
-    let read = look::read(app, &url, credential.as_ref(), None).await;
+    let read = look::read(app, &url, credential, None).await;
     let hold = read.as_ref().err().and_then(|failure| failure.retry_after);
     place.release(&app.pool, hold).await;
     let feed = read?.ok_or_else(|| {
@@ -50,7 +50,7 @@ pub(in crate::grpc) async fn test(
         title: feed.title.clone().unwrap_or_default(),
         items: u32::try_from(feed.entries.len()).unwrap_or(u32::MAX),
         samples: feed.entries.iter().take(SAMPLES).map(|it| it.title.clone()).collect(),
-        format: String::new(),
+        format: "feed".to_owned(),
     })
 }
 

@@ -167,7 +167,8 @@ fn blob(entry: &Entry, observed_seq: i64, language: Option<&str>) -> Blob {
         tags: entry.tags.clone(),
         published_at: entry.published,
         updated_at: entry.updated,
-        language: language.unwrap_or_default().to_owned(),
+        language: entry.language.as_deref().or(language).unwrap_or_default().to_owned(),
+        base_url: entry.base_url.clone(),
         is_summary: entry.content_html.is_none(),
     };
     Blob {
