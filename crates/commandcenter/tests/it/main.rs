@@ -1,0 +1,3 @@
+//! The program, tested with its real servers.
+
+mod servers;
