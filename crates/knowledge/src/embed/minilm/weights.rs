@@ -1,0 +1,308 @@
+//! Reading a model folder as sentence-transformers publishes it, and packing its weights.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pulp::Arch;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::matrix::{Panels, View, panel_width};
+
+/// Why a model folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file is missing or unreadable.
+    #[error("cannot read {} of the embedding model; fetch the model again", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not what its name says.
+    #[error("{} of the embedding model is damaged; fetch the model again", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A model that the forward pass does not compute.
+    #[error(
+        "the model in {} is not supported: {what}; \
+         use a BERT encoder with mean pooling such as all-MiniLM-L6-v2", .folder.display()
+    )]
+    Unsupported {
+        /// The model's folder.
+        folder: PathBuf,
+        /// The setting that is not ours.
+        what: String,
+    },
+    /// The threads that compute could not be started.
+    #[error("cannot start the threads of the embedder")]
+    Threads(#[source] io::Error),
+}
+
+/// `config.json`: the shape of the encoder.
+#[derive(Debug, Deserialize)]
+pub(super) struct Shape {
+    #[serde(rename = "hidden_size")]
+    pub(super) hidden: usize,
+    #[serde(rename = "intermediate_size")]
+    pub(super) intermediate: usize,
+    #[serde(rename = "num_attention_heads")]
+    pub(super) heads: usize,
+    #[serde(rename = "num_hidden_layers")]
+    layers: usize,
+    #[serde(rename = "vocab_size")]
+    vocabulary: usize,
+    #[serde(rename = "max_position_embeddings")]
+    positions: usize,
+    pub(super) layer_norm_eps: f32,
+    model_type: String,
+    hidden_act: String,
+    #[serde(default)]
+    position_embedding_type: Option<String>,
+}
+
+/// `1_Pooling/config.json`: how token vectors become one.
+#[derive(Deserialize)]
+struct Pooling {
+    pooling_mode_mean_tokens: bool,
+}
+
+/// `sentence_bert_config.json`: how long a text the model was trained on.
+#[derive(Deserialize)]
+struct Limits {
+    max_seq_length: usize,
+}
+
+/// A normalisation's learned parameters.
+#[derive(Debug)]
+pub(super) struct Norm {
+    pub(super) scale: Vec<f32>,
+    pub(super) shift: Vec<f32>,
+}
+
+/// One layer of the encoder.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) query_key_value: Panels,
+    pub(super) attention_output: Panels,
+    pub(super) attention_norm: Norm,
+    pub(super) widen: Panels,
+    pub(super) narrow: Panels,
+    pub(super) output_norm: Norm,
+}
+
+/// A model ready to compute on this processor.
+#[derive(Debug)]
+pub(super) struct Weights {
+    pub(super) arch: Arch,
+    pub(super) panel_width: usize,
+    pub(super) shape: Shape,
+    pub(super) max_tokens: usize,
+    /// SHA-256 of model.safetensors in hex.
+    pub(super) revision: String,
+    pub(super) words: Vec<f32>,
+    /// The vector of the only token type in use is already added.
+    pub(super) positions: Vec<f32>,
+    pub(super) embedding_norm: Norm,
+    pub(super) layers: Vec<Layer>,
+}
+
+impl Weights {
+    /// Reads config.json, 1_Pooling/config.json, sentence_bert_config.json and model.safetensors.
+    pub(super) fn load(folder: &Path) -> Result<Self, Error> {
+        let shape: Shape = read_json(&folder.join("config.json"))?;
+        let pooling: Pooling = read_json(&folder.join("1_Pooling").join("config.json"))?;
+        let limits: Limits = read_json(&folder.join("sentence_bert_config.json"))?;
+        let arch = Arch::new();
+        let panel_width = panel_width(arch);
+        check(&shape, &pooling, panel_width).map_err(|what| Error::Unsupported {
+            folder: folder.to_owned(),
+            what,
+        })?;
+
+        let path = folder.join("model.safetensors");
+        let bytes = read(&path)?;
+        let damaged = |source| Error::Damaged {
+            path: path.clone(),
+            source,
+        };
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.into()))?;
+        let reader = Reader {
+            tensors,
+            panel_width,
+        };
+        let (words, positions) = reader.embeddings(&shape).map_err(damaged)?;
+        let layers = (0..shape.layers).map(|layer| reader.layer(layer, &shape));
+        Ok(Self {
+            arch,
+            panel_width,
+            max_tokens: limits.max_seq_length.min(shape.positions),
+            revision: hex::encode(Sha256::digest(&bytes)),
+            words,
+            positions,
+            embedding_norm: reader
+                .norm("embeddings.LayerNorm", &shape)
+                .map_err(damaged)?,
+            layers: layers.collect::<Result<_, _>>().map_err(damaged)?,
+            shape,
+        })
+    }
+
+    /// How many token ids there are.
+    pub(super) fn vocabulary(&self) -> usize {
+        self.shape.vocabulary
+    }
+}
+
+fn check(shape: &Shape, pooling: &Pooling, panel_width: usize) -> Result<(), String> {
+    let head = shape.hidden.checked_div(shape.heads).unwrap_or(0);
+    let positions = shape
+        .position_embedding_type
+        .as_deref()
+        .unwrap_or("absolute");
+    if shape.model_type != "bert" || positions != "absolute" {
+        return Err(format!(
+            "model_type {} with {positions} positions",
+            shape.model_type
+        ));
+    }
+    if shape.hidden_act != "gelu" {
+        return Err(format!("hidden_act {}", shape.hidden_act));
+    }
+    if !pooling.pooling_mode_mean_tokens {
+        return Err("a pooling other than the mean".into());
+    }
+    // Products write whole panels: with other widths they would overlap.
+    if head * shape.heads != shape.hidden
+        || head == 0
+        || head % panel_width != 0
+        || shape.intermediate % panel_width != 0
+    {
+        return Err(format!(
+            "widths {} / {} heads / {}, of which each must divide by {panel_width}",
+            shape.hidden, shape.heads, shape.intermediate
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    serde_json::from_slice(&read(path)?).map_err(|source| Error::Damaged {
+        path: path.to_owned(),
+        source: source.into(),
+    })
+}
+
+type TensorError = Box<dyn std::error::Error + Send + Sync>;
+
+struct Reader<'a> {
+    tensors: SafeTensors<'a>,
+    panel_width: usize,
+}
+
+impl Reader<'_> {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, TensorError> {
+        let tensor = self.tensors.tensor(name)?;
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
+            let (dtype, has) = (tensor.dtype(), tensor.shape());
+            return Err(format!("{name} is {dtype:?} {has:?}, expected F32 {shape:?}").into());
+        }
+        Ok(tensor
+            .data()
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect())
+    }
+
+    /// Word vectors, and position vectors with the first token type's vector added.
+    fn embeddings(&self, shape: &Shape) -> Result<(Vec<f32>, Vec<f32>), TensorError> {
+        let table = |name: &str, rows| {
+            self.tensor(&format!("embeddings.{name}.weight"), &[rows, shape.hidden])
+        };
+        let words = table("word_embeddings", shape.vocabulary)?;
+        let mut positions = table("position_embeddings", shape.positions)?;
+        let types = table("token_type_embeddings", 2)?;
+        for position in positions.chunks_exact_mut(shape.hidden) {
+            position
+                .iter_mut()
+                .zip(&types)
+                .for_each(|(position, kind)| *position += kind);
+        }
+        Ok((words, positions))
+    }
+
+    fn norm(&self, name: &str, shape: &Shape) -> Result<Norm, TensorError> {
+        Ok(Norm {
+            scale: self.tensor(&format!("{name}.weight"), &[shape.hidden])?,
+            shift: self.tensor(&format!("{name}.bias"), &[shape.hidden])?,
+        })
+    }
+
+    fn linear(&self, name: &str, (from, to): (usize, usize)) -> Result<Panels, TensorError> {
+        let weight = self.tensor(&format!("{name}.weight"), &[to, from])?;
+        let bias = self.tensor(&format!("{name}.bias"), &[to])?;
+        Ok(self.pack(&weight, (from, to), &bias))
+    }
+
+    fn pack(&self, weight: &[f32], (from, to): (usize, usize), bias: &[f32]) -> Panels {
+        let mut panels = Panels::new(self.panel_width);
+        panels.pack_columns(
+            View {
+                values: weight,
+                stride: from,
+            },
+            (from, to),
+            bias,
+        );
+        panels
+    }
+
+    /// The three projections as one matrix; the scale of attention goes into the first.
+    fn query_key_value(&self, at: &str, shape: &Shape) -> Result<Panels, TensorError> {
+        let hidden = shape.hidden;
+        let scale = 1.0 / ((hidden / shape.heads) as f32).sqrt();
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for (part, scale) in [("query", scale), ("key", 1.0), ("value", 1.0)] {
+            let name = format!("{at}.attention.self.{part}");
+            let part_weight = self.tensor(&format!("{name}.weight"), &[hidden, hidden])?;
+            let part_bias = self.tensor(&format!("{name}.bias"), &[hidden])?;
+            weight.extend(part_weight.iter().map(|x| x * scale));
+            bias.extend(part_bias.iter().map(|x| x * scale));
+        }
+        Ok(self.pack(&weight, (hidden, 3 * hidden), &bias))
+    }
+
+    fn layer(&self, layer: usize, shape: &Shape) -> Result<Layer, TensorError> {
+        let at = format!("encoder.layer.{layer}");
+        let (hidden, wide) = (shape.hidden, shape.intermediate);
+        let attention_output = format!("{at}.attention.output");
+        Ok(Layer {
+            query_key_value: self.query_key_value(&at, shape)?,
+            attention_output: self
+                .linear(&format!("{attention_output}.dense"), (hidden, hidden))?,
+            attention_norm: self.norm(&format!("{attention_output}.LayerNorm"), shape)?,
+            widen: self.linear(&format!("{at}.intermediate.dense"), (hidden, wide))?,
+            narrow: self.linear(&format!("{at}.output.dense"), (wide, hidden))?,
+            output_norm: self.norm(&format!("{at}.output.LayerNorm"), shape)?,
+        })
+    }
+}
