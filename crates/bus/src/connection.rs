@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_nats::{ConnectOptions, Event, ServerAddr, connection::State, jetstream};
 use chassis::config::Secret;
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -57,7 +58,7 @@ impl Bus {
             .map(|url| url.trim().parse::<ServerAddr>())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| Error::Url)?;
-        let client = options(config)
+        let client = options(config, &servers)
             .connect(servers)
             .await
             .map_err(|source| Error::refused("open a connection", source))?;
@@ -92,7 +93,7 @@ impl Bus {
     }
 }
 
-fn options(config: &Config) -> ConnectOptions {
+fn options(config: &Config, servers: &[ServerAddr]) -> ConnectOptions {
     let options = ConnectOptions::new()
         .name("commandcenter")
         .retry_on_initial_connect()
@@ -103,11 +104,20 @@ fn options(config: &Config) -> ConnectOptions {
         .reconnect_delay_callback(reconnect_delay)
         .tls_client_config(chassis::tls::client_config())
         .event_callback(|event| async move { log(&event) });
-    if config.user.is_empty() {
-        options
-    } else {
-        options.user_and_password(config.user.clone(), config.password.expose().to_owned())
+    match credentials(config, servers) {
+        Some((user, password)) => options.user_and_password(user, password),
+        None => options,
     }
+}
+
+/// The user and password that are set, or else those in the URL: the client passes over them.
+fn credentials(config: &Config, servers: &[ServerAddr]) -> Option<(String, String)> {
+    if !config.user.is_empty() {
+        return Some((config.user.clone(), config.password.expose().to_owned()));
+    }
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let server = servers.iter().find(|server| server.has_user_pass())?;
+    Some((decoded(server.username()?), decoded(server.password().unwrap_or_default())))
 }
 
 /// 50 ms, 100 ms, 200 ms … so that a restart is noticed at once and an outage costs little.
@@ -131,6 +141,22 @@ fn log(event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn credentials_of(user: &str, url: &str) -> Option<(String, String)> {
+        let password = Secret::from("set".to_owned());
+        let config = Config { url: Secret::default(), user: user.to_owned(), password };
+        let servers: Vec<ServerAddr> =
+            url.split(',').map(|url| url.parse().expect("a URL")).collect();
+        credentials(&config, &servers)
+    }
+
+    #[test]
+    fn credentials_come_from_the_configuration_or_else_from_the_url() {
+        let pair = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        assert_eq!(credentials_of("", "nats://h:1"), None);
+        assert_eq!(credentials_of("", "nats://h:1,nats://u:p%40s@h:2"), pair("u", "p@s"));
+        assert_eq!(credentials_of("me", "nats://u:p@h:1"), pair("me", "set"));
+    }
 
     #[test]
     fn reconnecting_starts_at_once_and_never_waits_long() {
