@@ -29,6 +29,7 @@ use tokio::time::{Instant, timeout_at};
 use data_dir::DataDir;
 pub use data_dir::default_data_dir;
 pub use error::Error;
+pub(crate) use secrets::password;
 pub use supervise::Status;
 use supervise::{Program, supervise};
 

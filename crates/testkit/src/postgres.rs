@@ -18,7 +18,7 @@ const TEMPLATE_FORMAT: u32 = 1;
 
 /// Small and quick, and durable only against the death of its process: what was committed survives
 /// SIGKILL, though not a power cut.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     "listen_addresses=",
     "unix_socket_permissions=0700",
     "fsync=off",
@@ -27,6 +27,7 @@ const SETTINGS: [&str; 10] = [
     "max_connections=300",
     "max_wal_size=256MB",
     "jit=off",
+    "random_page_cost=1.1", // as in the product, so that plans are the same
     "timezone=UTC",
     "log_min_messages=warning",
 ];

@@ -15,7 +15,7 @@ use super::Error;
 const PASSWORD_BYTES: usize = 32;
 
 /// The password in a file, made up on the first call.
-pub(super) fn password(file: &Path) -> Result<Secret, Error> {
+pub(crate) fn password(file: &Path) -> Result<Secret, Error> {
     match fs::read_to_string(file) {
         Ok(password) => return Ok(Secret::from(password.trim().to_owned())),
         Err(error) if error.kind() == ErrorKind::NotFound => {}

@@ -177,7 +177,8 @@ async fn run(program: &Program, status: &watch::Sender<Status>, stop: &Shutdown)
         };
         tokio::select! {
             end = child.wait() => {
-                return Some(end.map_or_else(|error| error.to_string(), |status| status.to_string()));
+                let said = end.map(|status| status.to_string());
+                return Some(said.unwrap_or_else(|error| error.to_string()));
             }
             () = stop.cancelled() => {
                 end(program, &mut child, pid).await;
