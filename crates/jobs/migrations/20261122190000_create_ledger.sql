@@ -115,7 +115,7 @@ CREATE INDEX outbox_unsent ON jobs.outbox (id) WHERE sent_at IS NULL;
 CREATE INDEX outbox_created ON jobs.outbox (created_at);
 
 CREATE TABLE jobs.outbox_stream (
-    only        boolean PRIMARY KEY DEFAULT true CHECK (only),
+    singleton   boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     incarnation bigint NOT NULL
 );
 COMMENT ON TABLE jobs.outbox_stream IS 'Which stream the facts went to; another one means that it was made anew and is empty.';

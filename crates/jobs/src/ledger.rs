@@ -255,6 +255,31 @@ pub async fn list(
         .map_err(database::failure)
 }
 
+/// Jobs that run, and those that came, began or ended since `since`, for live views: at most
+/// [`PAGE_SIZE_MAX`], the newest first. Only those of `projects`; of all when none.
+///
+/// # Errors
+/// What the database said.
+pub async fn changes(
+    executor: impl PgExecutor<'_>,
+    projects: Option<&[ProjectId]>,
+    since: DateTime<Utc>,
+) -> Result<Vec<Record>, Failure> {
+    sqlx::query_as(
+        "SELECT * FROM jobs.job
+         WHERE ($1::uuid[] IS NULL OR project_id = ANY($1))
+           AND (state = 'running' OR finished_at >= $2 OR started_at >= $2 OR created_at >= $2
+                OR (state = 'queued' AND due_at BETWEEN $2 AND now()))
+         ORDER BY id DESC LIMIT $3",
+    )
+    .bind(projects.map(|ids| ids.iter().map(|id| id.0).collect::<Vec<_>>()))
+    .bind(since)
+    .bind(i64::from(PAGE_SIZE_MAX))
+    .fetch_all(executor)
+    .await
+    .map_err(database::failure)
+}
+
 /// How many jobs there are in each state; states without any are left out.
 ///
 /// # Errors
@@ -269,6 +294,27 @@ pub async fn counts(
     ));
     let rows = bind_filter!(query, filter).fetch_all(executor).await.map_err(database::failure)?;
     Ok(rows.into_iter().map(|(state, n)| (state, n.unsigned_abs())).collect())
+}
+
+/// How many jobs of a kind wait, counted up to `max`: what a receiver refuses more work by.
+///
+/// # Errors
+/// When the database does.
+pub async fn waiting(
+    executor: impl PgExecutor<'_>,
+    kind: &str,
+    max: u32,
+) -> Result<u64, sqlx::Error> {
+    let waiting: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM (
+             SELECT FROM jobs.job
+             WHERE kind = $1 AND state = 'queued' AND crashes = 0 LIMIT $2) waiting",
+    )
+    .bind(kind)
+    .bind(i64::from(max))
+    .fetch_one(executor)
+    .await?;
+    Ok(waiting.unsigned_abs())
 }
 
 /// Queues a dead or cancelled job again, its attempts kept and its cursor too; one that waits for
@@ -327,6 +373,34 @@ pub async fn cancel(pool: &PgPool, id: JobId) -> Result<Record, Failure> {
         Some(record) => Ok(record),
         None => Err(conflict(&get(pool, id).await?.0, "cancelled any more")),
     }
+}
+
+/// Ends every unfinished job of a group but those of the kind `but`, in the caller's transaction,
+/// and says how many it was: those that wait at once, those that run within moments.
+///
+/// # Errors
+/// When the database refuses or is away.
+pub async fn cancel_group(
+    executor: impl PgExecutor<'_>,
+    group: Uuid,
+    but: &str,
+) -> Result<u64, sqlx::Error> {
+    let cancelled: i64 = sqlx::query_scalar(
+        "WITH cancelled AS (
+             UPDATE jobs.job
+             SET state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
+                 finished_at = CASE WHEN state = 'queued' THEN now() END,
+                 cancel_requested = true
+             WHERE group_id = $1 AND kind <> $2 AND state IN ('queued', 'running')
+             RETURNING id, state),
+         told AS (SELECT pg_notify('jobs', 'cancel ' || id) FROM cancelled WHERE state = 'running')
+         SELECT (SELECT count(*) FROM cancelled) + 0 * (SELECT count(*) FROM told)",
+    )
+    .bind(group)
+    .bind(but)
+    .fetch_one(executor)
+    .await?;
+    Ok(cancelled.unsigned_abs())
 }
 
 /// Lets a kind rest: nothing of it is dispatched or claimed until [`resume_kind`].

@@ -92,7 +92,7 @@ pub async fn notice_new_stream(pool: &PgPool, bus: &Bus) -> Result<bool, sqlx::E
     let mut transaction = pool.begin().await?;
     let is_new: Option<bool> = sqlx::query_scalar(
         "INSERT INTO jobs.outbox_stream AS stream (incarnation) VALUES ($1)
-         ON CONFLICT (only) DO UPDATE SET incarnation = excluded.incarnation
+         ON CONFLICT (singleton) DO UPDATE SET incarnation = excluded.incarnation
          WHERE stream.incarnation <> excluded.incarnation
          RETURNING true",
     )

@@ -15,9 +15,10 @@ const BATCH_MAX: i64 = 100;
 /// A crash in company makes a suspect; this many crashes alone after it make a poison.
 pub(crate) const CRASHES_ALONE_MAX: i32 = 3;
 
-/// A suspect waits 10 s, 20 s … after each further crash, so that a worker that others kill again
-/// and again does not make a poison of an innocent job that happens to run.
-const CRASH_DELAY: Duration = Duration::from_secs(10);
+/// A suspect waits for a share of the lease, 10 s of 60 s, after its first crash alone, twice that
+/// after the second …, so that a worker which others kill again and again does not make a poison of
+/// an innocent job that happens to run.
+const DELAYS_PER_LEASE: u32 = 6;
 
 /// `$1` is the crash's text, `$2` the crashes alone at most, `$3` the delay, `$4` the signature.
 macro_rules! crash {
@@ -84,7 +85,7 @@ pub(crate) async fn silent(
     sqlx::query_as(SILENT)
         .bind(error)
         .bind(CRASHES_ALONE_MAX)
-        .bind(milliseconds(CRASH_DELAY))
+        .bind(milliseconds(lease / DELAYS_PER_LEASE))
         .bind(signature)
         .bind(kinds)
         .bind(milliseconds(lease))
@@ -99,12 +100,13 @@ pub(crate) async fn panicked(
     connection: &mut PgConnection,
     id: JobId,
     token: Uuid,
+    lease: Duration,
     (error, signature): (&str, &str),
 ) -> Result<Option<Crashed>, sqlx::Error> {
     sqlx::query_as(PANICKED)
         .bind(error)
         .bind(CRASHES_ALONE_MAX)
-        .bind(milliseconds(CRASH_DELAY))
+        .bind(milliseconds(lease / DELAYS_PER_LEASE))
         .bind(signature)
         .bind(id)
         .bind(token)

@@ -128,8 +128,10 @@ async fn crash(
     let error = db::text(error, db::ERROR_CHARS_MAX);
     let signature = signature::of(&error);
     let mut transaction = core.pool.begin().await?;
+    let lease = core.config.lease();
     let crashed =
-        db::reap::panicked(&mut transaction, claimed.id, token, (&error, &signature)).await?;
+        db::reap::panicked(&mut transaction, claimed.id, token, lease, (&error, &signature))
+            .await?;
     if let Some(crashed) = &crashed {
         tell_crash(&mut transaction, crashed, &error).await?;
     }

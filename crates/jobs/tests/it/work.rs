@@ -1,0 +1,369 @@
+//! A job's life: enqueued, claimed, done; failed, retried, limited, yielded, cancelled, drained.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use jobs::ledger::{self, State};
+use jobs::{Error, NewJob, Outcome};
+use proto::{Failure, Reason};
+use testkit::{eventually, eventually_eq};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::world::{Many, PATIENCE, Script, Single, World};
+
+fn unavailable() -> Error {
+    Error::transient(Reason::Unavailable, "the site https://a.example is away")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_runs_once_and_is_done() {
+    let world = World::new().await;
+    let script = Script::done();
+    let worker = world.worker(&script).await;
+    let id = world.many("a").await;
+    let record = world.ends(id, State::Done).await;
+    assert_eq!((record.attempt, record.crashes), (1, 0));
+    assert!(record.finished_at.is_some());
+    assert_eq!(world.outcomes(id).await, ["done"]);
+    assert_eq!(script.seen(), [("a".to_owned(), 1)]);
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_enqueued_by_a_transaction_that_rolls_back() {
+    let world = World::new().await;
+    let mut transaction = world.pool.begin().await.unwrap();
+    let job = Many { name: "a".into() };
+    jobs::enqueue(&mut transaction, NewJob::new(&job, "a")).await.unwrap();
+    transaction.rollback().await.unwrap();
+    assert_eq!(world.count("SELECT count(*) FROM jobs.job").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_free_worker_starts_within_moments() {
+    let world = World::new().await;
+    let worker = world.worker(&Script::done()).await;
+    world.ends(world.many("warm").await, State::Done).await;
+    let mut waits_ms = Vec::new();
+    for _ in 0..20 {
+        let id = world.many("a").await;
+        let record = world.ends(id, State::Done).await;
+        waits_ms.push((record.started_at.unwrap() - record.created_at).num_milliseconds());
+    }
+    waits_ms.sort_unstable();
+    println!("enqueue to start: median {} ms, worst {} ms", waits_ms[10], waits_ms[19]);
+    // Without the notification it would be half the polling interval of 100 ms.
+    assert!(waits_ms[10] < 40, "{waits_ms:?}");
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_effect_commits_with_its_job_or_not_at_all() {
+    let world = World::new().await;
+    sqlx::query("CREATE TABLE effect (name text)").execute(&world.pool).await.unwrap();
+    let pool = world.pool.clone();
+    let script = Script::new(move |name, run| {
+        let pool = pool.clone();
+        async move {
+            if run.attempt == 1 && name == "stale" {
+                // Another worker takes the job while this one is at work.
+                sqlx::query("UPDATE jobs.job SET lease_token = gen_random_uuid() WHERE id = $1")
+                    .bind(run.id)
+                    .execute(&pool)
+                    .await?;
+            }
+            let mut transaction = pool.begin().await?;
+            sqlx::query("INSERT INTO effect VALUES ($1)")
+                .bind(&name)
+                .execute(&mut *transaction)
+                .await?;
+            run.complete(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(Outcome::Completed)
+        }
+    });
+    let worker = world.worker(&script).await;
+    let (fresh, stale) = (world.many("fresh").await, world.many("stale").await);
+    world.ends(fresh, State::Done).await;
+    eventually_eq(PATIENCE, 2, || async { script.seen().len() }).await;
+    let effects = "SELECT count(*) FROM effect WHERE name = 'stale'";
+    assert_eq!(world.count(effects).await, 0, "the stale run's effect is rolled back");
+    assert_eq!(world.record(stale).await.state, State::Running, "the other worker has it");
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transient_error_is_retried_and_the_last_attempt_is_death() {
+    let world = World::new().await;
+    let script = Script::new(|name, run| async move {
+        if name == "recovers" && run.attempt == 3 { Ok(Outcome::Done) } else { Err(unavailable()) }
+    });
+    let worker = world.worker(&script).await;
+    let (recovers, dies) = (world.many("recovers").await, world.many("dies").await);
+    assert_eq!(world.ends(recovers, State::Done).await.attempt, 3);
+    let dead = world.ends(dies, State::Dead).await;
+    assert_eq!(world.outcomes(dies).await, ["transient", "transient", "transient"]);
+    assert!(dead.last_error.unwrap().starts_with("the site https://a.example is away"));
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permanent_error_is_death_at_once() {
+    let world = World::new().await;
+    let script =
+        Script::new(|_, _| async { Err(Error::permanent(Reason::NotAFeed, "it is a page")) });
+    let worker = world.worker(&script).await;
+    let id = world.many("a").await;
+    world.ends(id, State::Dead).await;
+    assert_eq!(world.outcomes(id).await, ["permanent"]);
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_limit_costs_no_attempt_and_is_kept() {
+    const RETRY_AFTER: Duration = Duration::from_millis(400);
+    let world = World::new().await;
+    let calls = Arc::new(AtomicU32::new(0));
+    let script = Script::new(move |_, _| {
+        let call = calls.fetch_add(1, Ordering::Relaxed);
+        async move {
+            // More often than the three attempts there are.
+            if call < 5 {
+                let failure = Failure::new(Reason::RateLimited, "429").retry_after(RETRY_AFTER);
+                return Err(failure.into());
+            }
+            Ok(Outcome::Done)
+        }
+    });
+    let worker = world.worker(&script).await;
+    let id = world.many("a").await;
+    let record = world.ends(id, State::Done).await;
+    assert_eq!(record.attempt, 1);
+    assert_eq!(world.outcomes(id).await[..5], ["rate_limited"; 5]);
+    let took = (record.finished_at.unwrap() - record.created_at).to_std().unwrap();
+    assert!(took >= RETRY_AFTER * 5, "{took:?}");
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_work_yields_and_goes_on_from_its_cursor() {
+    let world = World::new().await;
+    let script = Script::new(|_, run| async move {
+        let mut page = run.cursor::<u32>().unwrap_or(0);
+        while page < 10 {
+            page += 1;
+            run.save_cursor(&page).await?;
+            run.progress(page.into(), Some(10), "pages").await;
+            if run.should_yield() || page.is_multiple_of(4) {
+                return Ok(Outcome::Yield);
+            }
+        }
+        Ok(Outcome::Done)
+    });
+    let worker = world.worker(&script).await;
+    let id = world.many("crawl").await;
+    let record = world.ends(id, State::Done).await;
+    assert_eq!((record.attempt, record.progress_done), (1, Some(10)));
+    let outcomes = world.outcomes(id).await;
+    assert!(outcomes.len() >= 3, "{outcomes:?}");
+    assert!(outcomes[..outcomes.len() - 1].iter().all(|outcome| outcome == "yielded"));
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slice_without_progress_is_an_error() {
+    let world = World::new().await;
+    let script = Script::new(|_, run| async move {
+        run.save_cursor(&7).await?;
+        Ok(Outcome::Yield)
+    });
+    let worker = world.worker(&script).await;
+    let dead = world.ends(world.many("a").await, State::Dead).await;
+    assert!(dead.last_error.unwrap().contains("without progress"));
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_waits_is_replaced_and_one_that_runs_is_run_again() {
+    let world = World::new().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
+    let script = Script::new(move |_, _| {
+        let gate = held.clone();
+        async move {
+            gate.acquire().await.unwrap().forget();
+            Ok(Outcome::Done)
+        }
+    });
+    let enqueue = |name: &'static str| {
+        let world = &world;
+        async move {
+            let job = Many { name: name.into() };
+            world.enqueue(NewJob::new(&job, name).key("the one")).await
+        }
+    };
+    let first = enqueue("old").await;
+    let second = enqueue("new").await;
+    assert_eq!((first.id, second.fresh), (second.id, false));
+
+    let worker = world.worker(&script).await;
+    eventually_eq(PATIENCE, 1, || async { script.seen().len() }).await;
+    assert!(!enqueue("changed").await.fresh);
+    assert!(!enqueue("changed again").await.fresh);
+    gate.add_permits(2);
+    world.ends(first.id, State::Done).await;
+    assert_eq!(script.names(), ["new", "changed again"]);
+    assert!(enqueue("later").await.fresh);
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_comes_while_its_key_dies_is_not_missed() {
+    let world = World::new().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
+    let script = Script::new(move |name, _| {
+        let gate = held.clone();
+        async move {
+            gate.acquire().await.unwrap().forget();
+            if name == "broken" {
+                return Err(Error::permanent(Reason::Unreadable, "broken"));
+            }
+            Ok(Outcome::Done)
+        }
+    });
+    let worker = world.worker(&script).await;
+    let broken = Many { name: "broken".into() };
+    let id = world.enqueue(NewJob::new(&broken, "a").key("k")).await.id;
+    eventually_eq(PATIENCE, 1, || async { script.seen().len() }).await;
+    world.enqueue(NewJob::new(&Many { name: "mended".into() }, "a").key("k")).await;
+    gate.add_permits(2);
+    world.ends(id, State::Done).await;
+    assert_eq!(script.names(), ["broken", "mended"]);
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_cancels_what_waits_and_what_runs() {
+    let world = World::new().await;
+    let script = Script::new(|_, run| async move {
+        run.cancelled().await;
+        Err(Error::LeaseLost)
+    });
+    let worker = world.worker(&script).await;
+    let running = world.many("runs").await;
+    world.ends(running, State::Running).await;
+    ledger::cancel(&world.pool, running).await.unwrap();
+    world.ends(running, State::Cancelled).await;
+
+    let later = chrono::Utc::now() + chrono::TimeDelta::hours(1);
+    let job = Many { name: "waits".into() };
+    let waiting = world.enqueue(NewJob::new(&job, "waits").due(later)).await.id;
+    let cancelled = ledger::cancel(&world.pool, waiting).await.unwrap();
+    assert_eq!(cancelled.state, State::Cancelled);
+    let again = ledger::cancel(&world.pool, waiting).await.unwrap_err();
+    assert_eq!(again.reason, Reason::Conflict);
+    assert!(again.message.contains("is cancelled"), "{}", again.message);
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_lets_work_finish_or_yield_and_hands_the_rest_back_uncharged() {
+    let world = World::new().await;
+    let script = Script::new(|name, run| async move {
+        match name.as_str() {
+            "stubborn" => std::future::pending().await,
+            _ => {
+                run.cancelled().await;
+                Ok(Outcome::Done)
+            }
+        }
+    });
+    let worker = world.worker(&script).await;
+    let stubborn = world.many("stubborn").await;
+    let finishing = world.many("finishing").await;
+    eventually_eq(PATIENCE, 2, || async { script.seen().len() }).await;
+    worker.drain().await;
+    let record = world.record(stubborn).await;
+    assert_eq!((record.state, record.attempt, record.crashes), (State::Queued, 0, 0));
+    assert_eq!(world.outcomes(stubborn).await, ["handed_back"]);
+    assert_eq!(world.record(finishing).await.state, State::Done);
+    assert_eq!(world.count("SELECT count(*) FROM jobs.job WHERE state = 'running'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_past_its_expiry_is_dead_and_says_why() {
+    let world = World::new().await;
+    let id = world.many("a").await;
+    sqlx::query(
+        "UPDATE jobs.job SET expires_at = now() - interval '1 s', last_error = '429',
+         due_at = now() + interval '1 hour'",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    let worker = world.worker(&Script::done()).await;
+    let dead = world.ends(id, State::Dead).await;
+    assert_eq!(dead.last_error.unwrap(), "expired before it could be done; before that: 429");
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_nobody_understands_is_dead_and_says_so() {
+    let world = World::new().await;
+    let id = world.many("a").await;
+    sqlx::query("UPDATE jobs.job SET payload = '[1]'").execute(&world.pool).await.unwrap();
+    let worker = world.worker(&Script::done()).await;
+    let dead = world.ends(id, State::Dead).await;
+    assert!(dead.last_error.unwrap().contains("the payload is none of test.many"));
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_with_a_nul_is_taken() {
+    let world = World::new().await;
+    let script = Script::new(|name, _| async move {
+        assert_eq!(name, "nul \0 inside");
+        Err(Error::permanent(Reason::Unreadable, "a \0 in the title"))
+    });
+    let worker = world.worker(&script).await;
+    let job = Single { name: "nul \0 inside".into() };
+    let id = world.enqueue(NewJob::new(&job, "subject \0")).await.id;
+    let dead = world.ends(id, State::Dead).await;
+    assert_eq!(dead.subject, "subject ");
+    assert_eq!(dead.last_error.unwrap(), "a  in the title");
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_lost_its_lease_is_told_and_can_write_nothing() {
+    let world = World::new().await;
+    let pool = world.pool.clone();
+    let script = Script::new(move |_, run| {
+        let pool = pool.clone();
+        async move {
+            let mut connection = pool.acquire().await?;
+            run.fence(&mut connection).await?;
+            sqlx::query("UPDATE jobs.job SET lease_token = $2 WHERE id = $1")
+                .bind(run.id)
+                .bind(Uuid::new_v4())
+                .execute(&mut *connection)
+                .await?;
+            assert!(matches!(run.fence(&mut connection).await, Err(Error::LeaseLost)));
+            assert!(matches!(run.save_cursor(&1).await, Err(Error::LeaseLost)));
+            run.cancelled().await; // the heartbeat notices
+            Err(Error::LeaseLost)
+        }
+    });
+    let worker = world.worker(&script).await;
+    let id = world.many("a").await;
+    eventually(PATIENCE, || async {
+        let record = world.record(id).await;
+        if script.seen().len() == 1 && record.state == State::Running { Ok(()) } else { Err(record) }
+    })
+    .await;
+    worker.drain().await;
+    assert_eq!(world.record(id).await.state, State::Running, "nothing was written over it");
+}
