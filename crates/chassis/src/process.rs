@@ -1,8 +1,10 @@
 //! One process: listeners, supervised services, signals, drain.
 
+mod alone;
 mod config;
 mod server;
 
+pub use alone::{Surroundings, run_alone};
 pub use config::{Config, Listener};
 
 use std::{future::Future, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin, time::Duration};

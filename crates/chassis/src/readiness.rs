@@ -43,7 +43,7 @@ pub struct Report {
 }
 
 /// Every service's state; cheap to clone, shared by the whole process.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Readiness {
     reports: Arc<watch::Sender<BTreeMap<&'static str, Report>>>,
 }
