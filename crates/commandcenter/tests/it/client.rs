@@ -153,7 +153,13 @@ fn problem(status: u16, code: &str, detail: &str) -> Response {
         "type": format!("/api/docs#{code}"), "title": code, "status": status,
         "detail": detail, "code": code,
     });
-    Response { status: status.try_into().expect("a status"), ..ok(&body) }
+    refusal(status, &body)
+}
+
+fn refusal(status: u16, body: &Value) -> Response {
+    let mut response = ok(body);
+    response.status = status.try_into().expect("a status");
+    response
 }
 
 fn list(items: &[Value]) -> Value {

@@ -40,6 +40,17 @@ async fn start(data_dir: &Path) -> Servers {
         .unwrap_or_else(|e| panic!("{}", chain(&e)))
 }
 
+/// Servers in a folder of their own that do not wait for the disk.
+async fn start_ephemeral() -> Servers {
+    let config = Config {
+        ephemeral: true,
+        ..config(Path::new("/nonexistent"))
+    };
+    Servers::start(&config)
+        .await
+        .unwrap_or_else(|e| panic!("{}", chain(&e)))
+}
+
 fn chain(error: &dyn std::error::Error) -> String {
     let source = error.source().map(|it| format!(": {}", chain(it)));
     format!("{error}{}", source.unwrap_or_default())
@@ -116,8 +127,7 @@ async fn the_second_start_is_quick_and_finds_everything() {
 
 #[tokio::test]
 async fn a_killed_server_comes_back_where_it_was() {
-    let dir = data_dir();
-    let servers = start(dir.path()).await;
+    let servers = start_ephemeral().await;
     for index in 0..2 {
         kill(pid(&servers.status()[index]), Signal::SIGKILL).unwrap();
         eventually(DEADLINE, || async {
@@ -139,6 +149,21 @@ async fn a_killed_server_comes_back_where_it_was() {
             .unwrap()
             .contains("SIGKILL")
     );
+    servers.stop().await;
+}
+
+#[tokio::test]
+async fn ctrl_c_on_the_terminal_reaches_no_server() {
+    let servers = start_ephemeral().await;
+    for status in servers.status() {
+        let group = nix::unistd::getpgid(Some(pid(&status))).unwrap();
+        assert_eq!(
+            group,
+            pid(&status),
+            "{} leads a group of its own",
+            status.name
+        );
+    }
     servers.stop().await;
 }
 
@@ -220,8 +245,7 @@ async fn a_data_directory_has_one_process_at_a_time() {
 
 #[tokio::test]
 async fn strangers_are_refused() {
-    let dir = data_dir();
-    let servers = start(dir.path()).await;
+    let servers = start_ephemeral().await;
     let url = url::Url::parse(servers.database_url.expose()).unwrap();
     for (user, password) in [
         ("commandcenter", Some("wrong")),
@@ -256,9 +280,8 @@ async fn strangers_are_refused() {
 
 #[tokio::test]
 async fn nothing_below_the_data_directory_is_open_to_others() {
-    let dir = data_dir();
-    let servers = start(dir.path()).await;
-    let mode = |path: &str| fs::metadata(dir.path().join(path)).unwrap().mode() & 0o7777;
+    let servers = start_ephemeral().await;
+    let mode = |path: &str| fs::metadata(servers.data_dir().join(path)).unwrap().mode() & 0o7777;
     for folder in [
         "secrets",
         "logs",
@@ -276,7 +299,7 @@ async fn nothing_below_the_data_directory_is_open_to_others() {
     ] {
         assert_eq!(mode(file), 0o600, "{file}");
     }
-    let secrets: Vec<PathBuf> = fs::read_dir(dir.path().join("secrets"))
+    let secrets: Vec<PathBuf> = fs::read_dir(servers.data_dir().join("secrets"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| !path.ends_with("nats.port"))
@@ -290,7 +313,7 @@ async fn nothing_below_the_data_directory_is_open_to_others() {
         );
         let content = fs::read_to_string(secret).unwrap();
         assert!(
-            !log(&dir).contains(content.trim()),
+            !logs(servers.data_dir()).contains(content.trim()),
             "{secret:?} is in a log"
         );
     }
@@ -302,8 +325,8 @@ async fn nothing_below_the_data_directory_is_open_to_others() {
     servers.stop().await;
 }
 
-fn log(dir: &TempDir) -> String {
-    let logs = ["logs/postgres.log", "logs/nats.log"].map(|it| dir.path().join(it));
+fn logs(dir: &Path) -> String {
+    let logs = ["logs/postgres.log", "logs/nats.log"].map(|it| dir.join(it));
     logs.map(|path| fs::read_to_string(path).expect("there is a log"))
         .concat()
 }

@@ -15,13 +15,14 @@ fn verdict(ended: &Ended, name: &str) -> Value {
 
 fn keep_private(instance: &Instance) {
     let token = instance.dir.path().join("admin.token");
-    fs::set_permissions(token, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(token, fs::Permissions::from_mode(0o600)).expect("it is ours");
 }
 
 fn status(knowledge: &str) -> Value {
-    json!({ "version": env!("CARGO_PKG_VERSION"), "services": {
-        "hub": {"state": "ready"}, "knowledge": {"state": knowledge, "reason": "no model"},
-    }})
+    json!({ "version": env!("CARGO_PKG_VERSION"), "services": [
+        {"name": "hub", "state": "ready", "reason": ""},
+        {"name": "knowledge", "state": knowledge, "reason": "no model"},
+    ]})
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn a_wrong_command_line_is_a_usage_error() {
         &["status", "-o", "yaml"],
         &["status", "--timeout", "0"],
     ] {
-        instance.run(args).await.failed(2, &["Usage"]);
+        instance.run(args).await.failed(2, &["--help"]);
     }
     assert!(instance.site.requests().is_empty());
 }

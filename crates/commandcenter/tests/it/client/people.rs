@@ -1,6 +1,6 @@
 //! `project`, `user` and `token`.
 
-use std::{fs, os::unix::fs::MetadataExt as _};
+use std::{fs, os::unix::fs::MetadataExt as _, slice};
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ async fn projects_are_made_listed_and_deleted_with_consent() {
     let web = json!({"id": ID, "slug": "web", "name": "Web", "state": "active"});
     instance.site.answer("/api/projects", move |request| match request.method.as_str() {
         "POST" => ok(&web),
-        _ => ok(&list(&[web.clone()])),
+        _ => ok(&list(slice::from_ref(&web))),
     });
     instance.answers("projects/web", json!({"job_id": "j"}));
     let ended = instance.run(&["project", "create", "web", "--name", "Web"]).await.ok();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Instance, TOKEN, ok};
+use super::{Instance, TOKEN, refusal};
 
 #[tokio::test]
 async fn exit_codes_tell_the_kinds_of_refusal_apart() {
@@ -37,8 +37,7 @@ async fn each_field_at_fault_is_named() {
             {"field": "url", "detail": "is no URL"},
         ],
     });
-    let refusal = testkit::Response { status: 400.try_into().unwrap(), ..ok(&body) };
-    instance.site.serve("/api/sources", refusal);
+    instance.site.serve("/api/sources", refusal(400, &body));
     let args = ["source", "add", "feed", "x", "--project", "p", "--schedule", "often"];
     let ended = instance.run(&args).await;
     ended.failed(2, &["two fields are wrong", "schedule: \"often\"", "url: is no URL"]);
@@ -58,8 +57,7 @@ async fn when_to_come_back_and_the_trace_are_told() {
         "status": 503, "code": "UNAVAILABLE", "detail": "knowledge does not answer",
         "retry_after": 7, "trace_id": "0af7651916cd43dd8448eb211c80319c",
     });
-    let refusal = testkit::Response { status: 503.try_into().unwrap(), ..ok(&body) };
-    instance.site.serve("/api/knowledge/search", refusal);
+    instance.site.serve("/api/knowledge/search", refusal(503, &body));
     let ended = instance.run(&["search", "words"]).await;
     ended.failed(6, &["try again in 7 s", "0af7651916cd43dd", "commandcenter status"]);
 }

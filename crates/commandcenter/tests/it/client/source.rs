@@ -1,5 +1,7 @@
 //! `source`.
 
+use std::sync::Mutex;
+
 use serde_json::{Value, json};
 
 use super::{Instance, list, ok, problem};
@@ -201,11 +203,12 @@ async fn running(unfinished: &[Value], dead: [Value; 2], state: &str) -> Instanc
     let run = json!({"job_id": JOB, "found": 3, "created": 2, "revised": 1, "unchanged": 0});
     instance.answers(&format!("sources/{ID}/runs"), list(&[run]));
     instance.answers(&format!("jobs/{JOB}"), job(JOB, state));
-    let looks = std::sync::Mutex::new(unfinished.to_vec().into_iter());
-    let dead = std::sync::Mutex::new(dead.into_iter());
+    let looks = Mutex::new((unfinished.to_vec().into_iter(), dead.into_iter()));
     instance.site.answer("/api/jobs", move |request| {
-        let kind = if request.query.contains("state=dead") { &mut *dead.lock().unwrap() as &mut dyn Iterator<Item = Value> } else { &mut *looks.lock().unwrap() };
-        ok(&kind.next().unwrap_or_else(|| list(&[])))
+        let mut looks = looks.lock().expect("no look panics");
+        let dead = request.query.contains("state=dead");
+        let next = if dead { looks.1.next() } else { looks.0.next() };
+        ok(&next.unwrap_or_else(|| list(&[])))
     });
     instance
 }
