@@ -9,13 +9,13 @@ use url::Url;
 use crate::charset;
 
 mod atom;
-mod date;
+pub(crate) mod date;
 mod fields;
 mod identity;
 mod library;
 mod not_a_feed;
 mod person;
-mod text;
+pub(crate) mod text;
 mod xml;
 
 pub use identity::normalise_url;
