@@ -1,5 +1,7 @@
 //! The section `ingestion` of the configuration.
 
+use std::path::PathBuf;
+
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,8 @@ pub struct Config {
     /// After this many days a look at a source asks for the whole body, whatever the site said
     /// about it: some answer "not modified" for ever.
     pub full_look_days: u16,
+    /// The key that seals credentials, shared by all replicas; made when there is none.
+    pub seal_key_file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -33,6 +37,7 @@ impl Default for Config {
             host_wait_ms: 5_000,
             waiting_bytes_max: 20 << 30,
             full_look_days: 7,
+            seal_key_file: None,
         }
     }
 }

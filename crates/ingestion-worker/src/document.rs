@@ -3,6 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::page::Article;
+use crate::page::front_matter::FrontMatter;
+
 /// A document is at most this long, in bytes of text.
 pub const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -49,6 +52,52 @@ impl Metadata {
         self.authors = names(&self.authors);
         self.tags = names(&self.tags);
         self
+    }
+}
+
+impl Metadata {
+    /// What `other` says where this says nothing.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let text = |own: String, other| if own.is_empty() { other } else { own };
+        let list = |own: Vec<String>, other| if own.is_empty() { other } else { own };
+        Self {
+            title: text(self.title, other.title),
+            url: text(self.url, other.url),
+            authors: list(self.authors, other.authors),
+            tags: list(self.tags, other.tags),
+            published_at: self.published_at.or(other.published_at),
+            updated_at: self.updated_at.or(other.updated_at),
+            language: text(self.language, other.language),
+            ..self
+        }
+    }
+}
+
+impl From<&Article> for Metadata {
+    fn from(article: &Article) -> Self {
+        Self {
+            title: article.title.clone(),
+            authors: article.authors.clone(),
+            published_at: article.published,
+            updated_at: article.updated,
+            language: article.language.clone().unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<FrontMatter> for Metadata {
+    fn from(head: FrontMatter) -> Self {
+        Self {
+            title: head.title.unwrap_or_default(),
+            authors: head.authors,
+            tags: head.tags,
+            published_at: head.published,
+            updated_at: head.updated,
+            language: head.language.unwrap_or_default(),
+            ..Self::default()
+        }
     }
 }
 
@@ -135,6 +184,19 @@ mod tests {
         for (path, title) in [("a/b/Read me.md", "Read me"), (".env", ".env"), ("x/", "x"), ("", "")] {
             assert_eq!(title_of_path(path), title);
         }
+    }
+
+    #[test]
+    fn what_is_stated_wins_over_what_is_found() {
+        let own = Metadata { title: "Own".into(), is_summary: true, ..Metadata::default() };
+        let found = FrontMatter {
+            title: Some("Found".into()),
+            tags: vec!["rust".into()],
+            ..FrontMatter::default()
+        };
+        let both = own.or(found.into());
+        assert_eq!((both.title.as_str(), both.tags.as_slice()), ("Own", &["rust".to_owned()][..]));
+        assert!(both.is_summary);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::charset;
 use crate::document::{DOCUMENT_BYTES_MAX, Metadata, heading, title_of_path};
+use crate::page::front_matter;
 
 /// External ids are at most this long, in bytes.
 pub const EXTERNAL_ID_BYTES_MAX: usize = 1_024;
@@ -113,18 +114,31 @@ pub fn accept(item: Item<'_>) -> Result<Accepted, Failure> {
         let message = format!("{name} is empty: there is nothing to find in it");
         return Err(Failure::new(Reason::Unreadable, message));
     }
-    let mut metadata = item.metadata.bounded();
-    if metadata.title.is_empty() && media_type == MediaType::Markdown {
-        metadata.title = heading(&decoded.text).unwrap_or_default();
-    }
+    let (metadata, text) = read(item.metadata, media_type, decoded.text);
+    let mut metadata = metadata.bounded();
     // The title of a page is found when it is processed.
     if metadata.title.is_empty() && media_type != MediaType::Html {
         metadata.title = title_of_path(item.external_id);
     }
-    let hash = hash(&metadata, media_type, &decoded.text);
+    let hash = hash(&metadata, media_type, &text);
     let key = if item.external_id.is_empty() { &hash } else { item.external_id };
     let key = key.to_owned();
-    Ok(Accepted { key, hash, media_type, text: decoded.text, metadata })
+    Ok(Accepted { key, hash, media_type, text, metadata })
+}
+
+/// Takes the head off a Markdown text and keeps what it says.
+fn read(metadata: Metadata, media_type: MediaType, text: String) -> (Metadata, String) {
+    if media_type != MediaType::Markdown {
+        return (metadata, text);
+    }
+    let (head, body) = front_matter::split(&text);
+    let mut metadata = metadata.or(head.into());
+    if metadata.title.is_empty() {
+        metadata.title = heading(body).unwrap_or_default();
+    }
+    // A text that is nothing but a head is kept whole: something is to be found.
+    let body = if body.trim().is_empty() { text } else { body.to_owned() };
+    (metadata, body)
 }
 
 fn check_id(id: &str) -> Result<(), Failure> {
@@ -200,6 +214,7 @@ mod tests {
     fn a_title_is_given_or_found() {
         let title = |it: Item<'_>| accept(it).expect("taken").metadata.title;
         assert_eq!(title(item("a/b.md", "", b"intro\n# Guide\n")), "Guide");
+        assert_eq!(title(item("a/b.md", "", b"---\ntitle: Head\n---\n# Guide\n")), "Head");
         assert_eq!(title(item("a/b.md", "", b"no heading")), "b");
         assert_eq!(title(item("a/b.txt", "", b"# not Markdown")), "b");
         let metadata = Metadata { title: "Given".into(), ..Metadata::default() };

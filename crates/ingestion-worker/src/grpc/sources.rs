@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chassis::caller::{Caller, Role};
 use chrono::Utc;
 use database::failure;
+use jobs::Job as _;
 use proto::ingestion::v1;
 use proto::time::to_wire;
 use proto::{Failure, ProjectId, Reason, SourceId};
@@ -119,9 +120,9 @@ pub(super) async fn delete(
     let purge = Purge { source: id };
     let enqueued = async {
         db::source::mark_deleting(&mut tx, id).await?;
-        jobs::schedule::remove(&mut tx, &source.schedule_key()).await?;
+        jobs::schedule::remove(&mut *tx, &source.schedule_key()).await?;
         let enqueued = jobs::enqueue(&mut tx, purge.job(&source)).await?;
-        jobs::ledger::cancel_group(&mut tx, id.0, enqueued.id).await?;
+        jobs::ledger::cancel_group(&mut *tx, id.0, Purge::KIND).await?;
         tx.commit().await?;
         Ok(enqueued)
     };

@@ -1,21 +1,19 @@
 //! Looks at a source, and stores what is new or edited for the next stage.
 
-mod look;
+pub(crate) mod look;
 mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jobs::{Error, Job, Limits, NewJob, Outcome, Run};
-use proto::{Failure, RunId, SourceId};
+use proto::{RunId, SourceId};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::slot::{self, Asked};
 use crate::source::{Kind, Source, check_url};
 use crate::{db, metrics};
-
-use look::Seen;
 
 /// Looks at one source.
 #[derive(Debug, Serialize, Deserialize)]

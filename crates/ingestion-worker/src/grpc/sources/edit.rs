@@ -20,7 +20,7 @@ use crate::fetch::Credential;
 use crate::fetch::address::vet;
 use crate::grpc::wire;
 use crate::source::{
-    Checks, Draft, Kind, PRIORITY_DEFAULT, Source, check_name, check_options,
+    Checks, Draft, Kind, PRIORITY_DEFAULT, Source, check_name,
     check_priority, check_url,
 };
 use crate::stage::{Fetch, Rank};

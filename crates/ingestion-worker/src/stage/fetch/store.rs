@@ -137,13 +137,10 @@ async fn hand_on(
         let blobs: Vec<(i64, Blob)> =
             some.iter().map(|(id, entry)| (*id, blob(entry, observed_seq, language))).collect();
         db::blob::put(tx, &blobs).await?;
-        let processes: Vec<Process> =
-            some.iter().map(|(id, _)| Process { source: source.id, item: *id }).collect();
-        let new = processes
-            .iter()
-            .zip(&blobs)
-            .map(|(process, (_, blob))| process.job(source, &blob.metadata));
-        jobs::enqueue_many(tx, new).await?;
+        for (item, blob) in &blobs {
+            let process = Process { source: source.id, item: *item };
+            jobs::enqueue(tx, process.job(source, &blob.metadata)).await?;
+        }
     }
     Ok(())
 }

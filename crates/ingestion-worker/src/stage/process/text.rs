@@ -4,20 +4,26 @@
 use std::time::Duration;
 
 use jobs::Error;
+use proto::{Failure, Reason};
 use sqlx::types::Json;
 use url::Url;
 
 use crate::app::App;
 use crate::charset;
 use crate::db::blob::Blob;
-use crate::document::Metadata;
+use crate::document::{Metadata, heading, one_line};
+use crate::error::not_fetched;
+use crate::fetch::{Outcome, Page, Request};
 use crate::handed::MediaType;
-use crate::page;
+use crate::page::{self, Article};
 use crate::slot::{self, Asked};
-use crate::source::Source;
+use crate::source::{Kind, Source, check_url};
 
 /// A site that fails is asked for an article this often; then the summary has to do.
 const PAGE_TRIES: u32 = 3;
+
+/// A title made of the text's beginning is this long, in characters.
+const TITLE_CHARS: usize = 80;
 
 /// What came of normalising.
 pub(super) enum Text {
@@ -57,14 +63,14 @@ pub(super) async fn of(
     blob: &Blob,
     attempt: u32,
 ) -> Result<Text, Error> {
-    let own = normalise(blob).await?;
+    let own = normalise(source, blob).await?;
     let metadata = &own.metadata;
     let Some(url) = Some(metadata).filter(|it| it.is_summary).and_then(|it| check_url(&it.url).ok())
     else {
-        return Ok(Text::Ready(own));
+        return Ok(Text::Ready(titled(own)));
     };
     if !source.draft.options.full_text {
-        return Ok(Text::Ready(own));
+        return Ok(Text::Ready(titled(own)));
     }
     let place = match slot::ask(&app.pool, &url, app.config.host_limits()).await? {
         Asked::Yours(place) => place,
@@ -74,24 +80,82 @@ pub(super) async fn of(
     let failure = fetched.as_ref().err();
     place.release(&app.pool, failure.and_then(|it| it.retry_after)).await;
     match fetched {
-        Ok(page) => Ok(Text::Ready(longer(own, extract(page).await))),
+        Ok(page) => Ok(Text::Ready(titled(longer(own, extract(page).await?)))),
         Err(failure) if failure.is_transient() && attempt < PAGE_TRIES => Err(failure.into()),
         Err(failure) => {
             // The summary is better than nothing; the site will not give more.
             tracing::info!(source.id = %source.id, error = %failure, "an article was not fetched");
-            Ok(Text::Ready(own))
+            Ok(Text::Ready(titled(own)))
         }
     }
 }
 
 /// What was stored, as Markdown.
-async fn normalise(blob: &Blob) -> Result<Normalised, Error> {
-    let metadata = blob.metadata.0.clone();
+async fn normalise(source: &Source, blob: &Blob) -> Result<Normalised, Error> {
+    let (kind, metadata) = (source.draft.kind, blob.metadata.0.clone());
     let text = String::from_utf8_lossy(&blob.content).into_owned();
     if blob.media_type != MediaType::Html.as_str() {
         return Ok(Normalised { markdown: text, metadata, from_page: false });
     }
-    todo!()
+    blocking(move || match kind {
+        Kind::Feed => {
+            let base = metadata.base_url.as_deref().unwrap_or(&metadata.url);
+            let markdown = page::html_to_markdown(&text, Url::parse(base).ok().as_ref());
+            Normalised { markdown, metadata, from_page: false }
+        }
+        Kind::Manual => {
+            let file = page::file(&text, Url::parse(&metadata.url).ok().as_ref());
+            let metadata = metadata.or(Metadata::from(&file)).bounded();
+            Normalised { markdown: file.markdown, metadata, from_page: false }
+        }
+    })
+    .await
+}
+
+/// The article of a page; `None` when the page has none.
+async fn extract(page: Page) -> Result<Option<Article>, Error> {
+    blocking(move || {
+        let html = charset::decode(&page.body, page.content_type.as_deref()).text;
+        page::article(&html, Some(&page.url))
+    })
+    .await
+}
+
+/// The longer of the feed's text and the page's: anti-robot pages are short.
+fn longer(own: Normalised, article: Option<Article>) -> Normalised {
+    match article {
+        Some(article) if article.markdown.len() > own.markdown.len() => {
+            let metadata = own.metadata.or(Metadata::from(&article)).bounded();
+            Normalised { markdown: article.markdown, metadata, from_page: true }
+        }
+        _ => own,
+    }
+}
+
+/// Every document has a title and a text: where one is missing, the other has to do.
+fn titled(mut text: Normalised) -> Normalised {
+    let metadata = &mut text.metadata;
+    if metadata.title.is_empty() {
+        let found = heading(&text.markdown);
+        metadata.title = found.unwrap_or_else(|| one_line(&text.markdown, TITLE_CHARS));
+    }
+    if metadata.title.is_empty() {
+        metadata.title.clone_from(&metadata.url);
+    }
+    if text.markdown.trim().is_empty() {
+        text.markdown.clone_from(&metadata.title);
+    }
+    text
+}
+
+/// Large pages take long enough to hold up other work on this thread; a page that makes a library
+/// panic is one that cannot be read.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::permanent(Reason::Unreadable, "the page crashed its reader"))
 }
 
 /// Fetches an article; the source's credential goes along to the source's own origin only.
