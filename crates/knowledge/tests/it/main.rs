@@ -1,3 +1,8 @@
-//! The knowledge service's parts against real servers and the real model.
+//! The service in process, over gRPC, on a real Postgres and a real NATS.
 
-mod embed;
+mod cranfield;
+mod documents;
+mod models;
+mod plans;
+mod search;
+mod stand;

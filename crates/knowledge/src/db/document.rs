@@ -1,0 +1,475 @@
+//! `knowledge.document` and `knowledge.revision`.
+
+use chrono::{DateTime, Utc};
+use proto::{DocumentId, ProjectId, SourceId};
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use crate::{filter::Filter, observation::Stored, submission::Submission};
+
+/// Revisions kept of one document.
+const REVISIONS_KEPT: i32 = 10;
+
+/// What is known of a document that is observed again.
+#[derive(Debug, FromRow)]
+pub struct Known {
+    id: Option<i64>,
+    public_id: Option<DocumentId>,
+    observed_seq: Option<i64>,
+    content_sha256: Option<Vec<u8>>,
+    /// The newest tombstone's number.
+    pub buried: Option<i64>,
+}
+
+impl Known {
+    /// The row and public id, if the document is stored.
+    #[must_use]
+    pub fn ids(&self) -> Option<(i64, DocumentId)> {
+        self.id.zip(self.public_id)
+    }
+
+    /// What [`decide`](crate::observation::decide) compares with.
+    #[must_use]
+    pub fn stored(&self) -> Option<Stored> {
+        let content = self.content_sha256.as_deref()?.try_into().ok()?;
+        Some(Stored { seq: self.observed_seq?, content })
+    }
+}
+
+/// Lets one transaction at a time decide on each of these documents, whether they exist or not,
+/// and none while a purge marks their source. `documents` are locked in one order everywhere.
+///
+/// # Errors
+/// When the database does.
+pub async fn lock(
+    connection: &mut PgConnection,
+    sources: &[SourceId],
+    documents: &[i64],
+) -> Result<(), sqlx::Error> {
+    let mut sources: Vec<i64> = sources.iter().map(|&source| source_lock(source)).collect();
+    sources.sort_unstable();
+    sqlx::query("SELECT pg_advisory_xact_lock_shared(key) FROM unnest($1::bigint[]) AS key")
+        .bind(sources)
+        .execute(&mut *connection)
+        .await?;
+    let mut documents = documents.to_vec();
+    documents.sort_unstable();
+    sqlx::query("SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key")
+        .bind(documents)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Waits for every transaction that stores documents of the source, and holds off new ones.
+///
+/// # Errors
+/// When the database does.
+pub async fn lock_source(
+    connection: &mut PgConnection,
+    source: SourceId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(source_lock(source))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn source_lock(source: SourceId) -> i64 {
+    source.0.as_u64_pair().1 as i64
+}
+
+/// What is known of each of the documents, in order.
+///
+/// # Errors
+/// When the database does.
+pub async fn known(
+    connection: &mut PgConnection,
+    sources: &[SourceId],
+    external_ids: &[String],
+) -> Result<Vec<Known>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT d.id, d.public_id, d.observed_seq, d.content_sha256,
+                (SELECT max(t.observed_seq) FROM knowledge.tombstone t
+                 WHERE t.source_id = k.source_id
+                   AND t.external_id IN ('', k.external_id)) AS buried
+         FROM unnest($1::uuid[], $2::text[])
+                  WITH ORDINALITY AS k (source_id, external_id, place)
+         LEFT JOIN knowledge.document d USING (source_id, external_id)
+         ORDER BY k.place",
+    )
+    .bind(sources)
+    .bind(external_ids)
+    .fetch_all(connection)
+    .await
+}
+
+/// Stores a first revision; answers the document's row.
+///
+/// # Errors
+/// When the database does.
+pub async fn create(
+    connection: &mut PgConnection,
+    id: DocumentId,
+    new: &Submission,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "WITH stored AS (
+             INSERT INTO knowledge.document
+                 (public_id, source_id, external_id, revision, dated_at, observed_seq,
+                  project_id, title, url, authors, tags, language, published_at, updated_at,
+                  content_sha256, source_kind, source_name)
+             VALUES ($1, $2, $3, 1, coalesce($11, now()), $4, $5, $6, $7, $8, $9, $10, $11, $12,
+                     $13, $14, $15)
+             RETURNING id)
+         INSERT INTO knowledge.revision
+             (document_id, revision, observed_seq, title, url, text, authors, tags, language,
+              published_at, updated_at)
+         SELECT id, 1, $4, $6, $7, $16, $8, $9, $10, $11, $12 FROM stored
+         RETURNING document_id",
+    )
+    .bind(id)
+    .bind(new.source)
+    .bind(&new.external_id)
+    .bind(new.observed_seq)
+    .bind(new.project)
+    .bind(&new.title)
+    .bind(&new.url)
+    .bind(&new.authors)
+    .bind(&new.tags)
+    .bind(&new.language)
+    .bind(new.published_at)
+    .bind(new.updated_at)
+    .bind(&new.content_sha256()[..])
+    .bind(&new.source_kind)
+    .bind(&new.source_name)
+    .bind(&new.text)
+    .fetch_one(connection)
+    .await
+}
+
+/// Stores another revision and drops those beyond the newest ten.
+///
+/// # Errors
+/// When the database does.
+pub async fn revise(
+    connection: &mut PgConnection,
+    id: i64,
+    new: &Submission,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "WITH stored AS (
+             UPDATE knowledge.document
+             SET revision = revision + 1, observed_seq = $2, project_id = $3, title = $4,
+                 url = $5, authors = $6, tags = $7, language = $8, published_at = $9,
+                 updated_at = $10, content_sha256 = $11, source_kind = $12, source_name = $13,
+                 dated_at = coalesce($9, dated_at), ingested_at = now()
+             WHERE id = $1
+             RETURNING revision),
+         dropped AS (
+             DELETE FROM knowledge.revision old USING stored
+             WHERE old.document_id = $1 AND old.revision <= stored.revision - $15),
+         -- The passages that are still searchable must not stay in the project they left.
+         moved AS (
+             UPDATE knowledge.chunk SET project_id = $3
+             WHERE document_id = $1 AND project_id <> $3)
+         INSERT INTO knowledge.revision
+             (document_id, revision, observed_seq, title, url, text, authors, tags, language,
+              published_at, updated_at)
+         SELECT $1, revision, $2, $4, $5, $14, $6, $7, $8, $9, $10 FROM stored",
+    )
+    .bind(id)
+    .bind(new.observed_seq)
+    .bind(new.project)
+    .bind(&new.title)
+    .bind(&new.url)
+    .bind(&new.authors)
+    .bind(&new.tags)
+    .bind(&new.language)
+    .bind(new.published_at)
+    .bind(new.updated_at)
+    .bind(&new.content_sha256()[..])
+    .bind(&new.source_kind)
+    .bind(&new.source_name)
+    .bind(&new.text)
+    .bind(REVISIONS_KEPT)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes that documents were seen again as they are.
+///
+/// # Errors
+/// When the database does.
+pub async fn confirm(
+    connection: &mut PgConnection,
+    ids: &[i64],
+    seen: &[&Submission],
+) -> Result<(), sqlx::Error> {
+    let seqs: Vec<i64> = seen.iter().map(|seen| seen.observed_seq).collect();
+    let touched: Vec<Option<DateTime<Utc>>> = seen.iter().map(|seen| seen.updated_at).collect();
+    sqlx::query(
+        "UPDATE knowledge.document d
+         SET observed_seq = s.seq, updated_at = coalesce(s.touched, d.updated_at)
+         FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS s (id, seq, touched)
+         WHERE d.id = s.id AND d.observed_seq < s.seq",
+    )
+    .bind(ids)
+    .bind(seqs)
+    .bind(touched)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A document that was removed.
+#[derive(Debug, Clone, FromRow)]
+pub struct Removed {
+    /// Its public id.
+    pub public_id: DocumentId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// Its source.
+    pub source_id: SourceId,
+    /// Its last revision.
+    pub revision: i32,
+}
+
+/// Removes documents; their revisions, chunks and vectors go with them. The chunks' share of the
+/// statistics is removed by [`chunk::remove`](super::chunk::remove) beforehand.
+///
+/// # Errors
+/// When the database does.
+pub async fn remove(
+    connection: &mut PgConnection,
+    ids: &[i64],
+) -> Result<Vec<Removed>, sqlx::Error> {
+    sqlx::query_as(
+        "DELETE FROM knowledge.document WHERE id = ANY($1)
+         RETURNING public_id, project_id, source_id, revision",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await
+}
+
+/// Locks some documents of a source that were last observed at or before a number.
+///
+/// # Errors
+/// When the database does.
+pub async fn of_source(
+    connection: &mut PgConnection,
+    source: SourceId,
+    observed_seq: i64,
+    limit: i64,
+) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT id FROM knowledge.document
+         WHERE source_id = $1 AND observed_seq <= $2 ORDER BY id LIMIT $3 FOR UPDATE",
+    )
+    .bind(source)
+    .bind(observed_seq)
+    .bind(limit)
+    .fetch_all(connection)
+    .await
+}
+
+/// A document as its index job needs it.
+#[derive(Debug, Clone, FromRow)]
+pub struct ToIndex {
+    /// The row.
+    pub id: i64,
+    /// The public id.
+    pub public_id: DocumentId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// Its source.
+    pub source_id: SourceId,
+    /// One line.
+    pub title: String,
+    /// Markdown.
+    pub text: String,
+    /// The newest revision.
+    pub revision: i32,
+    /// The one that search answers from.
+    pub indexed_revision: i32,
+}
+
+/// The newest revision of a document, unless it is gone.
+///
+/// # Errors
+/// When the database does.
+pub async fn to_index(
+    connection: &mut PgConnection,
+    id: DocumentId,
+) -> Result<Option<ToIndex>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT d.id, d.public_id, d.project_id, d.source_id, r.title, r.text, d.revision,
+                d.indexed_revision
+         FROM knowledge.document d
+         JOIN knowledge.revision r ON r.document_id = d.id AND r.revision = d.revision
+         WHERE d.public_id = $1",
+    )
+    .bind(id)
+    .fetch_optional(connection)
+    .await
+}
+
+/// Locks a document whose `revision` is to be made searchable; answers its project as it is now,
+/// or none when the document is gone or search answers from as new a revision already.
+///
+/// # Errors
+/// When the database does.
+pub async fn lock_for_index(
+    connection: &mut PgConnection,
+    id: i64,
+    revision: i32,
+) -> Result<Option<ProjectId>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT project_id FROM knowledge.document
+         WHERE id = $1 AND indexed_revision < $2 FOR UPDATE",
+    )
+    .bind(id)
+    .bind(revision)
+    .fetch_optional(connection)
+    .await
+}
+
+/// Notes which revision search answers from.
+///
+/// # Errors
+/// When the database does.
+pub async fn indexed(
+    connection: &mut PgConnection,
+    id: i64,
+    revision: i32,
+    chunks: usize,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE knowledge.document SET indexed_revision = $2, chunks = $3 WHERE id = $1",
+    )
+    .bind(id)
+    .bind(revision)
+    .bind(chunks as i32)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A document for people.
+#[derive(Debug, Clone, FromRow)]
+pub struct Document {
+    /// The row.
+    pub id: i64,
+    /// The public id.
+    pub public_id: DocumentId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// Its source.
+    pub source_id: SourceId,
+    /// The source's name of it.
+    pub external_id: String,
+    /// The revision shown.
+    pub revision: i32,
+    /// The one that search answers from.
+    pub indexed_revision: i32,
+    /// One line.
+    pub title: String,
+    /// Where a person can read it.
+    pub url: String,
+    /// Markdown; empty in lists.
+    pub text: String,
+    /// Who wrote it.
+    pub authors: Vec<String>,
+    /// What it is filed under.
+    pub tags: Vec<String>,
+    /// BCP 47.
+    pub language: String,
+    /// As the source says.
+    pub published_at: Option<DateTime<Utc>>,
+    /// As the source says.
+    pub updated_at: Option<DateTime<Utc>>,
+    /// When the revision came.
+    pub ingested_at: DateTime<Utc>,
+    /// The source's kind.
+    pub source_kind: String,
+    /// The source's name as it is now.
+    pub source_name: String,
+    /// How many passages search answers from.
+    pub chunks: i32,
+}
+
+/// One document, in one of its revisions or with 0 the newest.
+///
+/// # Errors
+/// When the database does.
+pub async fn get(
+    connection: &mut PgConnection,
+    id: DocumentId,
+    revision: i32,
+) -> Result<Option<Document>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT d.id, d.public_id, d.project_id, d.source_id, d.external_id, r.revision,
+                d.indexed_revision, r.title, r.url, r.text, r.authors, r.tags, r.language,
+                r.published_at, r.updated_at, r.ingested_at, d.source_kind,
+                coalesce(s.name, d.source_name) AS source_name, d.chunks
+         FROM knowledge.document d
+         JOIN knowledge.revision r ON r.document_id = d.id
+             AND r.revision = CASE $2 WHEN 0 THEN d.revision ELSE $2 END
+         LEFT JOIN knowledge.source_rank s USING (source_id)
+         WHERE d.public_id = $1",
+    )
+    .bind(id)
+    .bind(revision)
+    .fetch_optional(connection)
+    .await
+}
+
+/// The newest documents first, from the one after `after`; texts are left out.
+///
+/// # Errors
+/// When the database does.
+pub async fn list(
+    connection: &mut PgConnection,
+    filter: &Filter,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Document>, sqlx::Error> {
+    let mut query = QueryBuilder::<Postgres>::new(
+        "SELECT d.id, d.public_id, d.project_id, d.source_id, d.external_id, d.revision,
+                d.indexed_revision, d.title, d.url, '' AS text, d.authors, d.tags, d.language,
+                d.published_at, d.updated_at, d.ingested_at, d.source_kind,
+                coalesce(s.name, d.source_name) AS source_name, d.chunks
+         FROM knowledge.document d LEFT JOIN knowledge.source_rank s USING (source_id)
+         WHERE true",
+    );
+    super::filter::placement(&mut query, "d", filter);
+    super::filter::description(&mut query, "d", filter);
+    if let Some(after) = after {
+        query.push(" AND d.public_id < ").push_bind(after);
+    }
+    query.push(" ORDER BY d.public_id DESC LIMIT ").push_bind(limit);
+    query.build_query_as().persistent(false).fetch_all(connection).await
+}
+
+/// How many documents each of the sources has, within what a caller may read.
+///
+/// # Errors
+/// When the database does.
+pub async fn count_by_source(
+    connection: &mut PgConnection,
+    sources: &[SourceId],
+    projects: Option<&[ProjectId]>,
+) -> Result<Vec<(SourceId, i64)>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT source_id, count(*) FROM knowledge.document
+         WHERE source_id = ANY($1) AND ($2::uuid[] IS NULL OR project_id = ANY($2))
+         GROUP BY source_id",
+    )
+    .bind(sources)
+    .bind(projects)
+    .fetch_all(connection)
+    .await
+}

@@ -1,0 +1,315 @@
+//! The queries of a search: what the words are worth, the two legs, the facts that ranking needs,
+//! and the passages that are shown.
+//!
+//! They run on connections of their own, see [`pool`].
+
+use std::{collections::HashMap, time::Duration};
+
+use chrono::{DateTime, Utc};
+use proto::{DocumentId, ProjectId, SourceId};
+use sqlx::{
+    FromRow, PgPool, Postgres, QueryBuilder,
+    postgres::{PgPoolOptions, PgRow},
+};
+use uuid::Uuid;
+
+use super::{embedding_model::partition, filter as sql};
+use crate::{
+    bm25::{CANDIDATES_MAX, Match, TERMS_MAX, Term, Totals, any_of, quoted},
+    filter::Filter,
+    fusion::Hit,
+    ranking::{Facts, PRIORITY_NEUTRAL},
+};
+
+/// Up to this many chunks that pass a filter are compared one by one; beyond, the index is asked
+/// and goes on until enough of what it finds passes.
+pub const EXACT_MAX: i64 = 20_000;
+
+/// How long a search waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long one query of a search may take, in milliseconds.
+const STATEMENT_TIMEOUT_MS: &str = "10000";
+
+/// What the planner and pgvector are told on every connection of [`pool`]:
+/// - plans are made for the values at hand: a plan for any values misjudges filters and vectors;
+/// - the index looks at 100 candidates, and at more while a filter leaves too few, in an order
+///   that is near enough as the hits are sorted afterwards.
+const SETTINGS: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_custom_plan"),
+    ("hnsw.ef_search", "100"),
+    ("hnsw.iterative_scan", "relaxed_order"),
+    ("hnsw.max_scan_tuples", "40000"),
+    ("statement_timeout", STATEMENT_TIMEOUT_MS),
+];
+
+/// Connections for searches alone, so that none waits behind documents that come in.
+#[must_use]
+pub fn pool(service: &PgPool, connections_max: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // pgvector only warns of a setting that it does not know, and then goes without:
+                // loading it with a first value makes the answer true.
+                let scan: String = sqlx::query_scalar(
+                    "SELECT current_setting('hnsw.iterative_scan') WHERE '[1]'::halfvec IS NOT NULL",
+                )
+                .fetch_one(connection)
+                .await?;
+                if scan == "relaxed_order" {
+                    return Ok(());
+                }
+                Err(sqlx::Error::Configuration("pgvector is older than 0.8: update it".into()))
+            })
+        })
+        .connect_lazy_with((*service.connect_options()).clone().options(SETTINGS))
+}
+
+/// What a search has to know before it can begin.
+#[derive(Debug, Clone)]
+pub struct Corpus {
+    /// Moves on with every change that a result could show.
+    pub epoch: i64,
+    /// The model that is searched.
+    pub model: Option<i32>,
+    /// Sums over all chunks.
+    pub totals: Totals,
+    /// Sources whose documents are not to be found.
+    pub disabled: Vec<Uuid>,
+    /// The lexemes of the query.
+    pub terms: Vec<Term>,
+}
+
+/// Reads it, with the lexemes of `query`.
+///
+/// # Errors
+/// When the database does.
+pub async fn corpus(pool: &PgPool, query: &str) -> Result<Corpus, sqlx::Error> {
+    type Row = (i64, i64, i64, Option<i32>, Vec<Uuid>, Vec<String>, Vec<i64>);
+    let (epoch, chunks, words, model, disabled, lexemes, counts): Row = sqlx::query_as(
+        "SELECT s.epoch, s.chunks, s.words,
+                (SELECT id FROM knowledge.embedding_model WHERE state = 'active'),
+                ARRAY(SELECT source_id FROM knowledge.source_rank WHERE NOT enabled ORDER BY 1),
+                coalesce(t.lexemes, '{}'), coalesce(t.counts, '{}')
+         FROM (SELECT sum(epoch)::bigint AS epoch, sum(chunks)::bigint AS chunks,
+                      sum(words)::bigint AS words FROM knowledge.corpus_stat) s,
+              (SELECT array_agg(q.lexeme) AS lexemes,
+                      array_agg(coalesce((SELECT chunks FROM knowledge.lexeme_stat
+                                          WHERE lexeme = q.lexeme), 0)
+                                + coalesce((SELECT sum(chunks)::bigint
+                                            FROM knowledge.lexeme_delta
+                                            WHERE lexeme = q.lexeme), 0)) AS counts
+               FROM unnest(tsvector_to_array(to_tsvector('pg_catalog.english', $1)))
+                   AS q (lexeme)) t",
+    )
+    .bind(query)
+    .fetch_one(pool)
+    .await?;
+    let terms = lexemes.into_iter().zip(counts);
+    let terms = terms.map(|(lexeme, chunks)| Term { lexeme, chunks }).collect();
+    Ok(Corpus { epoch, model, totals: Totals { chunks, words }, disabled, terms })
+}
+
+/// How many chunks pass a filter; counted up to one more than [`EXACT_MAX`].
+///
+/// # Errors
+/// When the database does.
+pub async fn passing(pool: &PgPool, filter: &Filter) -> Result<i64, sqlx::Error> {
+    let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM knowledge.chunk c");
+    push_filter(&mut query, filter);
+    query.push(" LIMIT ").push_bind(EXACT_MAX + 1).push(") passing");
+    query.build_query_scalar().persistent(false).fetch_one(pool).await
+}
+
+/// Chunks that hold any of the first `searched` terms, with what scoring all terms needs.
+///
+/// # Errors
+/// When the database does.
+pub async fn lexical(
+    pool: &PgPool,
+    terms: &[Term],
+    searched: usize,
+    filter: &Filter,
+) -> Result<Vec<Match>, sqlx::Error> {
+    let mut query = lexical_query(terms, searched, filter);
+    let rows = query.build().persistent(false).fetch_all(pool).await?;
+    rows.iter().map(|row| read_match(row, terms.len())).collect()
+}
+
+fn lexical_query(terms: &[Term], searched: usize, filter: &Filter) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new("SELECT c.id, c.words");
+    for term in terms.iter().take(TERMS_MAX) {
+        query.push(", ts_rank('{1,1,1,1}', c.tsv, ").push_bind(quoted(&term.lexeme));
+        query.push("::text::tsquery)");
+    }
+    query.push(" FROM knowledge.chunk c");
+    push_filter(&mut query, filter);
+    query.push(" AND c.tsv @@ ").push_bind(any_of(&terms[..searched]));
+    query.push("::text::tsquery LIMIT ").push_bind(CANDIDATES_MAX as i64);
+    query
+}
+
+fn read_match(row: &PgRow, terms: usize) -> Result<Match, sqlx::Error> {
+    use sqlx::Row as _;
+    let mut ranks = [0.0; TERMS_MAX];
+    for (term, rank) in ranks.iter_mut().enumerate().take(terms) {
+        *rank = row.try_get(term + 2)?;
+    }
+    Ok(Match { chunk: row.try_get(0)?, words: row.try_get(1)?, ranks })
+}
+
+/// How the nearest vectors are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// By the index, which goes on until enough neighbours pass the filter.
+    Index,
+    /// By comparing everything that passes the filter.
+    Exact,
+}
+
+/// The nearest chunks by cosine.
+///
+/// # Errors
+/// When the database does.
+pub async fn semantic(
+    pool: &PgPool,
+    model: i32,
+    vector: &[f32],
+    filter: &Filter,
+    path: Path,
+    limit: i64,
+) -> Result<Vec<Hit>, sqlx::Error> {
+    let mut query = match path {
+        Path::Index => index_query(model, vector, filter, limit),
+        Path::Exact => exact_query(model, vector, filter, limit),
+    };
+    let rows: Vec<(i64, f64)> = query.build_query_as().persistent(false).fetch_all(pool).await?;
+    let hit = |(chunk, distance)| Hit { chunk, score: 1.0 - distance };
+    Ok(rows.into_iter().map(hit).collect())
+}
+
+fn index_query(
+    model: i32,
+    vector: &[f32],
+    filter: &Filter,
+    limit: i64,
+) -> QueryBuilder<Postgres> {
+    let dimensions = vector.len();
+    // The very expression of the index; another spelling of it would be a scan of everything.
+    let distance = format!("e.embedding::halfvec({dimensions}) <=> ");
+    let operand = format!("::real[]::halfvec({dimensions})");
+    let mut query = QueryBuilder::new("SELECT e.chunk_id, ");
+    query.push(&distance).push_bind(vector.to_vec()).push(&operand);
+    query.push(" FROM ").push(partition(model)).push(" e");
+    if !filter.is_open() {
+        query.push(" JOIN knowledge.chunk c ON c.id = e.chunk_id");
+        push_filter(&mut query, filter);
+    }
+    query.push(" ORDER BY ").push(&distance).push_bind(vector.to_vec()).push(&operand);
+    query.push(" LIMIT ").push_bind(limit);
+    query
+}
+
+fn exact_query(
+    model: i32,
+    vector: &[f32],
+    filter: &Filter,
+    limit: i64,
+) -> QueryBuilder<Postgres> {
+    let mut query =
+        QueryBuilder::new("WITH passing AS MATERIALIZED (SELECT c.id FROM knowledge.chunk c");
+    push_filter(&mut query, filter);
+    // Without the cast to the index's type, so that no plan can use it and miss some.
+    query.push(") SELECT e.chunk_id, e.embedding <=> ").push_bind(vector.to_vec());
+    query.push("::real[]::halfvec AS distance FROM passing p JOIN ").push(partition(model));
+    query.push(" e ON e.chunk_id = p.id ORDER BY distance, e.chunk_id LIMIT ").push_bind(limit);
+    query
+}
+
+fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    if filter.describes() {
+        query.push(" JOIN knowledge.document d ON d.id = c.document_id");
+    }
+    query.push(" WHERE true");
+    sql::placement(query, "c", filter);
+    sql::description(query, "d", filter);
+}
+
+/// What ranking needs to know of candidates, by chunk. Those that are gone meanwhile are missing.
+///
+/// # Errors
+/// When the database does.
+pub async fn facts(pool: &PgPool, chunks: &[i64]) -> Result<HashMap<i64, Facts>, sqlx::Error> {
+    type Row = (i64, i64, ProjectId, Option<i16>, Option<DateTime<Utc>>, i64);
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT c.id, c.document_id, c.project_id, s.priority,
+                coalesce(d.published_at, d.updated_at), c.text_hash
+         FROM knowledge.chunk c
+         JOIN knowledge.document d ON d.id = c.document_id
+         LEFT JOIN knowledge.source_rank s ON s.source_id = c.source_id
+         WHERE c.id = ANY($1) AND coalesce(s.enabled, true)",
+    )
+    .bind(chunks)
+    .fetch_all(pool)
+    .await?;
+    let facts = |(chunk, document, project, priority, published_at, text_hash): Row| {
+        let priority = priority.map_or(PRIORITY_NEUTRAL, |priority| priority as u8);
+        (chunk, Facts { document, project, priority, published_at, text_hash })
+    };
+    Ok(rows.into_iter().map(facts).collect())
+}
+
+/// A passage as it is shown.
+#[derive(Debug, Clone, FromRow)]
+pub struct Shown {
+    /// The chunk's row.
+    pub id: i64,
+    /// Its place in the document.
+    pub ordinal: i32,
+    /// Its headings.
+    pub heading: String,
+    /// Its text.
+    pub content: String,
+    /// The document.
+    pub document_id: DocumentId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// Its source.
+    pub source_id: SourceId,
+    /// The source's name as it is now.
+    pub source_name: String,
+    /// The source's kind.
+    pub source_kind: String,
+    /// The document's title.
+    pub title: String,
+    /// Where a person can read it.
+    pub url: String,
+    /// Who wrote it.
+    pub authors: Vec<String>,
+    /// What it is filed under.
+    pub tags: Vec<String>,
+    /// As the source says.
+    pub published_at: Option<DateTime<Utc>>,
+}
+
+/// The passages of chunks, by chunk.
+///
+/// # Errors
+/// When the database does.
+pub async fn shown(pool: &PgPool, chunks: &[i64]) -> Result<HashMap<i64, Shown>, sqlx::Error> {
+    let rows: Vec<Shown> = sqlx::query_as(
+        "SELECT c.id, c.ordinal, c.heading, c.content, d.public_id AS document_id, d.project_id,
+                d.source_id, coalesce(s.name, d.source_name) AS source_name, d.source_kind,
+                d.title, d.url, d.authors, d.tags, d.published_at
+         FROM knowledge.chunk c
+         JOIN knowledge.document d ON d.id = c.document_id
+         LEFT JOIN knowledge.source_rank s ON s.source_id = c.source_id
+         WHERE c.id = ANY($1)",
+    )
+    .bind(chunks)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|shown| (shown.id, shown)).collect())
+}

@@ -1,0 +1,275 @@
+//! Which embedder is at work: the one that is configured, the one whose vectors search answers
+//! from, and `hash-v1` when there is neither.
+
+use std::{
+    num::NonZeroUsize,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::PgPool;
+use tokio::sync::watch;
+
+use crate::{
+    chunking,
+    config::{Choice, Config},
+    db::embedding_model::{self, Model, State},
+    embed::{self, Embedder, Kind, ModelSpec, Probe, hash::Hash, minilm::MiniLm},
+};
+
+/// How often what is missing is looked for again: a server that was away, a model that another
+/// replica made.
+pub const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long an embedder may take to answer the probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// An embedder that has answered the probe.
+#[derive(Clone)]
+pub struct Loaded {
+    /// Computes vectors.
+    pub embedder: Arc<dyn Embedder>,
+    /// What it answered.
+    probe: Probe,
+}
+
+impl Loaded {
+    /// What the model is.
+    #[must_use]
+    pub fn spec(&self) -> &ModelSpec {
+        self.embedder.spec()
+    }
+
+    /// What a text may have, in tokens, beside what the model wants before every document.
+    #[must_use]
+    pub fn tokens_max(&self) -> usize {
+        let spec = self.spec();
+        let prefix = match spec.doc_prefix.as_str() {
+            "" => 0,
+            prefix => self.embedder.count_tokens(prefix),
+        };
+        spec.max_tokens.saturating_sub(prefix)
+    }
+
+    /// A vector per input, in order. An input that was cut for a model which reads more than this
+    /// one counts with what this one reads.
+    ///
+    /// # Errors
+    /// Those of the embedder.
+    pub async fn embed_documents(&self, inputs: &[String]) -> Result<Vec<Vec<f32>>, embed::Error> {
+        let count = |text: &str| self.embedder.count_tokens(text);
+        let max = self.tokens_max();
+        let inputs: Vec<String> =
+            inputs.iter().map(|input| chunking::fit(input, max, &count)).collect();
+        let texts: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        self.embedder.embed(Kind::Document, &texts).await
+    }
+
+    async fn probe(embedder: Arc<dyn Embedder>) -> Result<Self, embed::Error> {
+        let probe = tokio::time::timeout(PROBE_TIMEOUT, embed::probe(embedder.as_ref()));
+        let probe = probe.await.unwrap_or_else(|_| {
+            Err(embed::Error::transient(format!("no answer within {PROBE_TIMEOUT:?}")))
+        })?;
+        Ok(Self { embedder, probe })
+    }
+}
+
+/// A model whose vectors are in use, with its embedder where this process has it.
+#[derive(Clone)]
+pub struct InUse {
+    /// The row; names the partition.
+    pub id: i32,
+    /// What the row says.
+    pub model: Model,
+    /// Computes its vectors.
+    pub loaded: Option<Loaded>,
+}
+
+/// What was found at the last look.
+#[derive(Clone, Default)]
+struct Known {
+    loaded: Vec<Loaded>,
+    models: Vec<InUse>,
+    warning: Option<String>,
+}
+
+/// The embedders of this process. Clones share them.
+#[derive(Clone)]
+pub struct Models {
+    pool: PgPool,
+    config: Arc<Config>,
+    known: Arc<watch::Sender<Known>>,
+}
+
+impl Models {
+    /// Knows nothing before the first [`refresh`](Self::refresh).
+    #[must_use]
+    pub fn new(pool: PgPool, config: Arc<Config>) -> Self {
+        Self { pool, config, known: Arc::default() }
+    }
+
+    /// The model that searches ask.
+    #[must_use]
+    pub fn active(&self) -> Option<InUse> {
+        self.in_use().into_iter().find(|model| model.model.state == State::Active)
+    }
+
+    /// The models that new chunks need vectors of: the active one and the one that is built.
+    #[must_use]
+    pub fn in_use(&self) -> Vec<InUse> {
+        self.known.borrow().models.clone()
+    }
+
+    /// Why search works without the model that was configured, if it does.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        self.known.borrow().warning.clone()
+    }
+
+    /// Loads what is missing, makes the wanted model known, and looks which models are in use.
+    /// Answers the model that is to be built, if there is one that this process can build.
+    ///
+    /// # Errors
+    /// When the database does. An embedder that does not load is a warning.
+    pub async fn refresh(&self) -> Result<Option<i32>, sqlx::Error> {
+        let mut loaded = self.known.borrow().loaded.clone();
+        let (wanted, mut warning) = self.wanted(&mut loaded).await;
+        let mut rows = embedding_model::all(&mut *self.pool.acquire().await?).await?;
+        let has_active = rows.iter().any(|model| model.state == State::Active);
+        if let Some(wanted) = wanted.or_else(|| (!has_active).then(|| hash(&loaded)).flatten()) {
+            let in_use = rows.iter().any(|row| {
+                row.state != State::Retired && row.is(wanted.spec(), &wanted.probe)
+            });
+            let others = rows.iter().any(|row| {
+                row.state == State::Building && !row.is(wanted.spec(), &wanted.probe)
+            });
+            if !in_use || others {
+                let (id, state) =
+                    embedding_model::adopt(&self.pool, wanted.spec(), &wanted.probe).await?;
+                tracing::info!(model = id, name = wanted.spec().name, state = state.as_str(),
+                    "an embedding model was adopted");
+                rows = embedding_model::all(&mut *self.pool.acquire().await?).await?;
+            }
+        }
+        rows.retain(|row| row.state != State::Retired);
+        for row in &rows {
+            self.load_again(row, &mut loaded).await;
+        }
+        let models: Vec<InUse> = rows.into_iter().map(|row| attach(row, &loaded)).collect();
+        let silent = models.iter().find(|m| m.model.state == State::Active && m.loaded.is_none());
+        if let Some(InUse { model, .. }) = silent {
+            warning = Some(format!(
+                "the model {} that the stored vectors come from cannot be loaded, so search \
+                 answers from words alone{}",
+                model.name,
+                warning.map_or(String::new(), |why| format!("; {why}")),
+            ));
+        }
+        let building = models.iter().find(|m| m.model.state == State::Building);
+        let to_build = building.filter(|model| model.loaded.is_some()).map(|model| model.id);
+        let found = Known { loaded, models, warning };
+        self.known.send_replace(found);
+        Ok(to_build)
+    }
+
+    /// The embedder that the configuration asks for, and what to warn of. None when it cannot be
+    /// had at the moment: then what there is stays.
+    async fn wanted(&self, loaded: &mut Vec<Loaded>) -> (Option<Loaded>, Option<String>) {
+        if loaded.is_empty() {
+            match Loaded::probe(Arc::new(Hash::default())).await {
+                Ok(ready) => loaded.push(ready),
+                Err(error) => tracing::error!(error = %error, "hash-v1 is unusable"),
+            }
+        }
+        let provider = match self.config.embedder {
+            Choice::HashV1 => return (hash(loaded), None),
+            Choice::Auto => match &self.config.model_dir {
+                Some(folder) if has_model(folder) => "local",
+                folder => return (hash(loaded), Some(no_model(folder.as_deref()))),
+            },
+            Choice::Minilm => "local",
+            Choice::Openai => "openai",
+        };
+        match self.load(provider, loaded).await {
+            Ok(ready) => (Some(ready), None),
+            Err(error) => {
+                let warning = format!("the configured embedder is not at work: {error}");
+                (None, Some(warning))
+            }
+        }
+    }
+
+    /// The embedder of a model that search still answers from, though another is configured.
+    async fn load_again(&self, row: &Model, loaded: &mut Vec<Loaded>) {
+        if !loaded.iter().any(|ready| row.is(ready.spec(), &ready.probe))
+            && let Err(error) = self.load(&row.provider, loaded).await
+        {
+            tracing::warn!(model = row.name, error = %error, "an embedder cannot be loaded");
+        }
+    }
+
+    async fn load(&self, provider: &str, loaded: &mut Vec<Loaded>) -> Result<Loaded, embed::Error> {
+        if let Some(ready) = find(loaded, |spec| spec.provider == provider) {
+            return Ok(ready);
+        }
+        let embedder: Arc<dyn Embedder> = match (provider, &self.config.model_dir) {
+            ("local", Some(folder)) => Arc::new(load_minilm(folder, self.threads()).await?),
+            ("local", None) => {
+                return Err(embed::Error::permanent("knowledge.model_dir is not set"));
+            }
+            ("openai", _) => Arc::new(self.config.openai.client()?),
+            _ => return Err(embed::Error::permanent(format!("nothing here provides {provider}"))),
+        };
+        let ready = Loaded::probe(embedder).await?;
+        loaded.push(ready.clone());
+        Ok(ready)
+    }
+
+    fn threads(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.config.model_threads)
+            .or_else(|| std::thread::available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN)
+    }
+}
+
+fn attach(model: Model, loaded: &[Loaded]) -> InUse {
+    let loaded = loaded.iter().find(|ready| model.is(ready.spec(), &ready.probe)).cloned();
+    InUse { id: model.id, model, loaded }
+}
+
+fn find(loaded: &[Loaded], matches: impl Fn(&ModelSpec) -> bool) -> Option<Loaded> {
+    loaded.iter().find(|ready| matches(ready.spec())).cloned()
+}
+
+fn hash(loaded: &[Loaded]) -> Option<Loaded> {
+    find(loaded, |spec| spec.provider == "hash")
+}
+
+fn has_model(folder: &Path) -> bool {
+    folder.join("model.safetensors").is_file()
+}
+
+fn no_model(folder: Option<&Path>) -> String {
+    let place = match folder {
+        None => "no model folder is configured".to_owned(),
+        Some(folder) => format!("{} has no model", folder.display()),
+    };
+    format!(
+        "{place}, so hash-v1 is at work, which knows spelling but not meaning: fetch the model \
+         with scripts/runtime and set knowledge.model_dir"
+    )
+}
+
+async fn load_minilm(folder: &Path, threads: NonZeroUsize) -> Result<MiniLm, embed::Error> {
+    let folder = folder.to_owned();
+    let loading = tokio::task::spawn_blocking(move || MiniLm::load(&folder, threads));
+    let unusable = |source: Box<dyn std::error::Error + Send + Sync>| embed::Error::Permanent {
+        what: format!("the local model cannot be loaded: {source}"),
+        source: Some(source),
+    };
+    loading
+        .await
+        .map_err(|panic| unusable(panic.into()))?
+        .map_err(|error| unusable(error.into()))
+}

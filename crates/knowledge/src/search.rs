@@ -1,0 +1,354 @@
+//! A search from question to answer: which words and which neighbours, fused, ranked, shown.
+
+use std::{sync::Arc, time::Instant};
+
+use chrono::Utc;
+use proto::{Failure, Reason};
+use sqlx::PgPool;
+
+use crate::{
+    bm25,
+    cache::{Lookup, SingleFlight},
+    config::Config,
+    db::search::{self as queries, Corpus, EXACT_MAX, Path, Shown},
+    embed::{Kind, ModelSpec},
+    error,
+    filter::Filter,
+    fusion::{self, Hit, SPELLING_WEIGHT},
+    highlight,
+    metrics::{QUERY_DURATION, RESULTS_RETURNED, STAGE_DURATION, TOP_SCORE},
+    models::{InUse, Models},
+    ranking::{self, Ranked, Selection, Weights},
+};
+
+/// Candidates of each leg, at least: ranking may move a hit by eleven places.
+const CANDIDATES_MIN: usize = 100;
+/// Candidates per result asked for, as some of them collapse into others.
+const CANDIDATES_PER_RESULT: usize = 3;
+/// When too many candidates collapsed, the legs are asked once more for so many times as many.
+const WIDENING: usize = 8;
+/// Queries of this many filters remember how much passes them.
+const FILTERS_REMEMBERED: usize = 1_000;
+
+/// Which legs take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Words and vectors.
+    Hybrid,
+    /// Words.
+    Lexical,
+    /// Vectors.
+    Semantic,
+}
+
+impl Mode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Hybrid => "hybrid",
+            Self::Lexical => "lexical",
+            Self::Semantic => "semantic",
+        }
+    }
+}
+
+/// A question, checked. Equal questions have equal answers at the same epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Query {
+    /// What is asked.
+    pub text: String,
+    /// What the caller may read and wants to see.
+    pub filter: Filter,
+    /// How many results.
+    pub limit: usize,
+    /// How many of them from one document.
+    pub per_document: usize,
+    /// Whether equal texts become one result.
+    pub collapse: bool,
+    /// The recency weight in ten-thousandths.
+    pub recency_e4: u32,
+    /// Which legs take part.
+    pub mode: Mode,
+}
+
+/// One result.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The hit and its factors.
+    pub ranked: Ranked,
+    /// The passage.
+    pub shown: Shown,
+    /// Byte ranges of the passage that match words of the query.
+    pub highlights: Vec<std::ops::Range<usize>>,
+    /// Other documents with the same text.
+    pub also_in: Vec<Shown>,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Best first.
+    pub found: Vec<Found>,
+    /// The model that was searched; none when only words were.
+    pub embedder: Option<ModelSpec>,
+}
+
+impl Answer {
+    /// What it takes in memory, roughly.
+    fn bytes(&self) -> usize {
+        const OVERHEAD: usize = 600;
+        let passages = self.found.iter().flat_map(|found| {
+            std::iter::once(&found.shown).chain(&found.also_in)
+        });
+        OVERHEAD + passages.map(|shown| shown.content.len() + OVERHEAD).sum::<usize>()
+    }
+}
+
+type AnswerKey = (i64, Query);
+type VectorKey = (i32, String);
+
+/// Answers questions. Clones share the caches.
+#[derive(Clone)]
+pub struct Searcher {
+    pool: PgPool,
+    models: Models,
+    config: Arc<Config>,
+    answers: Arc<SingleFlight<AnswerKey, Answer>>,
+    vectors: Arc<SingleFlight<VectorKey, Vec<f32>>>,
+    passing: Arc<SingleFlight<Filter, i64>>,
+}
+
+impl Searcher {
+    /// A searcher with connections of its own to the database of `service`.
+    #[must_use]
+    pub fn new(service: &PgPool, models: Models, config: Arc<Config>) -> Self {
+        let ttl = std::time::Duration::from_secs(config.results_ttl_s);
+        let vectors = config.query_vectors_max;
+        let answers = SingleFlight::new("result", 1_000, config.results_bytes_max, Some(ttl));
+        let remembered = FILTERS_REMEMBERED as u64;
+        Self {
+            pool: queries::pool(service, config.search_connections_max),
+            models,
+            answers: Arc::new(answers),
+            vectors: Arc::new(SingleFlight::new("embedding", vectors, vectors as u64, None)),
+            passing: Arc::new(SingleFlight::new(
+                "filter",
+                FILTERS_REMEMBERED,
+                remembered,
+                Some(ttl),
+            )),
+            config,
+        }
+    }
+
+    /// Answers a question.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when the database is away, or a purely semantic search has no embedder.
+    pub async fn search(&self, query: Query) -> Result<(Arc<Answer>, Lookup), Failure> {
+        let started = Instant::now();
+        let strategy = query.mode.as_str();
+        let answered = self.answer(query).await;
+        let outcome = answered.as_ref().map_or_else(|failure| failure.reason.as_str(), |_| "ok");
+        metrics::histogram!(QUERY_DURATION, "strategy" => strategy, "outcome" => outcome)
+            .record(started.elapsed());
+        if let Ok((answer, _)) = &answered {
+            metrics::histogram!(RESULTS_RETURNED).record(answer.found.len() as f64);
+            if let Some(best) = answer.found.first() {
+                metrics::histogram!(TOP_SCORE).record(best.ranked.score);
+            }
+        }
+        answered
+    }
+
+    async fn answer(&self, mut query: Query) -> Result<(Arc<Answer>, Lookup), Failure> {
+        if query.filter.is_closed() {
+            let nothing = Answer { found: Vec::new(), embedder: None };
+            return Ok((Arc::new(nothing), self.answers.count(Lookup::Bypass)));
+        }
+        // Before the corpus: a model that is retired in between is still known.
+        let models = self.models.in_use();
+        let corpus = queries::corpus(&self.pool, &query.text).await.map_err(database::failure)?;
+        query.filter.sources_not.clone_from(&corpus.disabled);
+        let key = (corpus.epoch, query);
+        let model = models.into_iter().find(|model| Some(model.id) == corpus.model);
+        let compute = self.compute(&key.1, &corpus, model);
+        self.answers.get(&key, Answer::bytes, compute).await
+    }
+
+    async fn compute(
+        &self,
+        query: &Query,
+        corpus: &Corpus,
+        model: Option<InUse>,
+    ) -> Result<Answer, Failure> {
+        let (vector, embedder) = self.query_vector(query, model.as_ref()).await?;
+        let spelling = embedder.as_ref().is_some_and(|spec| !spec.semantic);
+        let weight = if spelling { SPELLING_WEIGHT } else { 1.0 };
+        let depth = CANDIDATES_MIN.max(query.limit * CANDIDATES_PER_RESULT);
+        let mut shown = Vec::new();
+        for depth in [depth, depth * WIDENING] {
+            let (words, neighbours) = self.legs(query, corpus, vector.as_ref(), depth).await?;
+            let more = words.len() >= depth || neighbours.len() >= depth;
+            shown = self.rank(query, fusion::fuse(words, neighbours, weight)).await?;
+            if shown.len() >= query.limit || !more {
+                break;
+            }
+        }
+        Ok(Answer { found: self.hydrate(corpus, shown).await?, embedder })
+    }
+
+    /// The query's vector, when vectors take part and there is a model to ask.
+    async fn query_vector(
+        &self,
+        query: &Query,
+        model: Option<&InUse>,
+    ) -> Result<(Option<Arc<Vec<f32>>>, Option<ModelSpec>), Failure> {
+        let loaded = model.and_then(|model| Some((model.id, model.loaded.clone()?)));
+        let (id, loaded) = match (query.mode, loaded) {
+            (Mode::Lexical, _) | (Mode::Hybrid, None) => return Ok((None, None)),
+            (Mode::Semantic, None) => {
+                return Err(Failure::new(
+                    Reason::Unavailable,
+                    "the model that the stored vectors come from is not loaded; search by words \
+                     meanwhile, GetIndex says why",
+                ));
+            }
+            (_, Some((id, loaded))) => (id, loaded),
+        };
+        let started = Instant::now();
+        let key = (id, query.text.clone());
+        let embedded = self.vectors.get(&key, |_| 1, async {
+            let mut vectors = loaded.embedder.embed(Kind::Query, &[query.text.as_str()]).await?;
+            Ok::<_, crate::embed::Error>(vectors.pop().unwrap_or_default())
+        });
+        let embedded = embedded.await;
+        metrics::histogram!(STAGE_DURATION, "stage" => "embed").record(started.elapsed());
+        match embedded {
+            Ok((vector, _)) => Ok((Some(vector), Some(loaded.spec().clone()))),
+            // Words alone answer better than an error does.
+            Err(failed) if query.mode == Mode::Hybrid => {
+                tracing::warn!(error = %failed, "words alone answer, as the embedder failed");
+                Ok((None, None))
+            }
+            Err(failed) => Err(error::failure(&failed)),
+        }
+    }
+
+    /// Both legs at once, each of at most `depth` hits.
+    async fn legs(
+        &self,
+        query: &Query,
+        corpus: &Corpus,
+        vector: Option<&Arc<Vec<f32>>>,
+        depth: usize,
+    ) -> Result<(Vec<Hit>, Vec<Hit>), Failure> {
+        let started = Instant::now();
+        let passing = self.passing(&query.filter, corpus).await?;
+        let legs = futures::future::try_join(
+            async {
+                match query.mode {
+                    Mode::Semantic => Ok(Vec::new()),
+                    Mode::Hybrid | Mode::Lexical => {
+                        self.lexical(query, corpus, passing, depth).await
+                    }
+                }
+            },
+            async {
+                match (vector, corpus.model) {
+                    (Some(vector), Some(model)) => {
+                        let path = if passing > EXACT_MAX { Path::Index } else { Path::Exact };
+                        let path = if query.filter.is_open() { Path::Index } else { path };
+                        let depth = depth as i64;
+                        let filter = &query.filter;
+                        queries::semantic(&self.pool, model, vector, filter, path, depth).await
+                    }
+                    _ => Ok(Vec::new()),
+                }
+            },
+        );
+        let legs = legs.await.map_err(database::failure)?;
+        metrics::histogram!(STAGE_DURATION, "stage" => "retrieve").record(started.elapsed());
+        Ok(legs)
+    }
+
+    /// How many chunks pass the filter, as far as it matters.
+    async fn passing(&self, filter: &Filter, corpus: &Corpus) -> Result<i64, Failure> {
+        if filter.is_open() {
+            return Ok(corpus.totals.chunks);
+        }
+        let count = queries::passing(&self.pool, filter);
+        let (passing, _) =
+            self.passing.get(filter, |_| 1, count).await.map_err(database::failure)?;
+        Ok(*passing)
+    }
+
+    async fn lexical(
+        &self,
+        query: &Query,
+        corpus: &Corpus,
+        passing: i64,
+        depth: usize,
+    ) -> Result<Vec<Hit>, sqlx::Error> {
+        let terms = bm25::rarest(corpus.terms.clone());
+        if terms.is_empty() {
+            return Ok(Vec::new());
+        }
+        let selectivity = if passing > EXACT_MAX {
+            1.0
+        } else {
+            passing as f64 / corpus.totals.chunks.max(1) as f64
+        };
+        let searched = bm25::searched(&terms, corpus.totals, selectivity.min(1.0));
+        let matches = queries::lexical(&self.pool, &terms, searched, &query.filter).await?;
+        let mut hits = bm25::score(&matches, &terms, corpus.totals);
+        hits.sort_unstable_by(|a, b| {
+            fusion::best_first(a.score, b.score).then(a.chunk.cmp(&b.chunk))
+        });
+        hits.truncate(depth);
+        Ok(hits)
+    }
+
+    async fn rank(
+        &self,
+        query: &Query,
+        fused: Vec<fusion::Fused>,
+    ) -> Result<Vec<Ranked>, Failure> {
+        let started = Instant::now();
+        let chunks: Vec<i64> = fused.iter().map(|hit| hit.chunk).collect();
+        let facts = queries::facts(&self.pool, &chunks).await.map_err(database::failure)?;
+        let weights = Weights {
+            priority_step: self.config.priority_step(),
+            recency: f64::from(query.recency_e4) / 1e4,
+        };
+        let ranked = ranking::rank(fused, facts, weights, Utc::now());
+        let selection = Selection {
+            limit: query.limit,
+            per_document: query.per_document,
+            collapse: query.collapse,
+        };
+        let shown = ranking::select(ranked, selection);
+        metrics::histogram!(STAGE_DURATION, "stage" => "rank").record(started.elapsed());
+        Ok(shown)
+    }
+
+    async fn hydrate(&self, corpus: &Corpus, shown: Vec<Ranked>) -> Result<Vec<Found>, Failure> {
+        let started = Instant::now();
+        let chunks: Vec<i64> = shown
+            .iter()
+            .flat_map(|hit| std::iter::once(hit.fused.chunk).chain(hit.also_in.iter().copied()))
+            .collect();
+        let passages = queries::shown(&self.pool, &chunks).await.map_err(database::failure)?;
+        let lexemes: Vec<String> =
+            corpus.terms.iter().map(|term| term.lexeme.clone()).collect();
+        let found = |ranked: Ranked| {
+            let shown = passages.get(&ranked.fused.chunk)?.clone();
+            let also_in = ranked.also_in.iter().filter_map(|id| passages.get(id).cloned());
+            let also_in = also_in.collect();
+            let highlights = highlight::spans(&shown.content, &lexemes);
+            Some(Found { ranked, shown, highlights, also_in })
+        };
+        let found = shown.into_iter().filter_map(found).collect();
+        metrics::histogram!(STAGE_DURATION, "stage" => "hydrate").record(started.elapsed());
+        Ok(found)
+    }
+}
