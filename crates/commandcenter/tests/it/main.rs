@@ -1,3 +1,4 @@
-//! The program, tested with its real servers.
+//! The program: its commands against a fake instance, and its real servers.
 
+mod client;
 mod servers;

@@ -76,7 +76,14 @@ async fn a_folder_becomes_documents() {
 async fn a_file_may_be_read_on_the_web() {
     let instance = instance().await;
     let file = instance.file("a.md", "# A");
-    let args = ["import", file.to_str().unwrap(), "--project", "web", "--base-url", "https://d.example/v1/"];
+    let args = [
+        "import",
+        file.to_str().unwrap(),
+        "--project",
+        "web",
+        "--base-url",
+        "https://d.example/v1/",
+    ];
     instance.run(&args).await.ok();
     assert_eq!(documents(&instance)[0]["url"], "https://d.example/v1/a.md");
 }
@@ -109,10 +116,8 @@ async fn what_is_not_imported_is_named_and_the_rest_goes_on() {
     fs::File::create(folder.path().join("large.md")).unwrap().set_len(8 * 1024 * 1024 + 1).unwrap();
     let path = folder.path().to_str().unwrap();
     let ended = instance.run(&["import", path, "--project", "web", "-o", "json"]).await;
-    let ended = ended.failed(
-        1,
-        &["2 of 3 files", "bad.md: the text has a NUL", "large.md: larger than 8 MiB"],
-    );
+    let ended = ended
+        .failed(1, &["2 of 3 files", "bad.md: the text has a NUL", "large.md: larger than 8 MiB"]);
     assert_eq!(ended.json()["accepted"], 1);
 }
 

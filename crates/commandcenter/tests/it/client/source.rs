@@ -29,8 +29,20 @@ async fn add_prints_the_new_source() {
     let instance = Instance::start().await;
     instance.answers("sources", blog());
     let args = [
-        "source", "add", "feed", "https://a.example/f", "--project", "web", "--schedule",
-        "*/15 * * * *", "--priority", "7", "--name", "blog", "-o", "json",
+        "source",
+        "add",
+        "feed",
+        "https://a.example/f",
+        "--project",
+        "web",
+        "--schedule",
+        "*/15 * * * *",
+        "--priority",
+        "7",
+        "--name",
+        "blog",
+        "-o",
+        "json",
     ];
     assert_eq!(instance.run(&args).await.ok().json()["id"], ID);
     assert_eq!(
