@@ -8,6 +8,10 @@ use dom_query::Document;
 /// stay far below.
 const DEPTH_MAX: usize = 400;
 
+/// The same, counting what only looks like tags in scripts and comments. Where those end is for the
+/// parser to say, so a page can hide nesting there from [`DEPTH_MAX`], but no more than this.
+const APPARENT_DEPTH_MAX: usize = 5_000;
+
 /// Elements that contain nothing, or that the next of their kind ends, so that leaving out their
 /// end tags nests nothing.
 const FLAT: [&str; 29] = [
@@ -18,7 +22,8 @@ const FLAT: [&str; 29] = [
 
 /// Parses a page; none if it is too deep.
 pub(super) fn parse(html: &str) -> Option<Document> {
-    if tags_nest_too_deep(html) {
+    let nests_deeper = tags_nest_deeper(html, DEPTH_MAX, after_raw_text);
+    if nests_deeper || tags_nest_deeper(html, APPARENT_DEPTH_MAX, |tag| tag) {
         return None;
     }
     let page = Document::from(html);
@@ -26,10 +31,12 @@ pub(super) fn parse(html: &str) -> Option<Document> {
 }
 
 /// Counts open tags in the text, in one pass: the parser's own time grows with their square.
-fn tags_nest_too_deep(html: &str) -> bool {
+fn tags_nest_deeper(html: &str, limit: usize, after: fn(&str) -> &str) -> bool {
     let mut open = HashMap::<String, usize>::new();
     let mut depth = 0_usize;
-    for tag in html.split('<').skip(1) {
+    let mut rest = html;
+    while let Some((_, tag)) = rest.split_once('<') {
+        rest = after(tag);
         let (closes, tag) = match tag.strip_prefix('/') {
             Some(tag) => (true, tag),
             None => (false, tag),
@@ -50,11 +57,26 @@ fn tags_nest_too_deep(html: &str) -> bool {
                 depth += 1;
             }
         }
-        if depth > DEPTH_MAX {
+        if depth > limit {
             return true;
         }
     }
     false
+}
+
+/// Where the search goes on after `tag`: behind a comment, a script or a style, whose text only
+/// looks like tags.
+fn after_raw_text(tag: &str) -> &str {
+    const RAW: [(&str, &str); 3] = [("!--", "-->"), ("script", "</script"), ("style", "</style")];
+    for (start, end) in RAW {
+        if tag.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start)) {
+            let found = tag.as_bytes().windows(end.len()).position(|at| {
+                at.eq_ignore_ascii_case(end.as_bytes())
+            });
+            return found.map_or("", |at| &tag[at..]);
+        }
+    }
+    tag
 }
 
 fn is_too_deep(page: &Document) -> bool {
