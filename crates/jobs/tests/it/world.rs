@@ -12,7 +12,7 @@ use jobs::{Config, Enqueued, Error, Job, Limits, NewJob, Outcome, RetryPolicy, R
 use proto::JobId;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
-use testkit::{Database, Nats, Postgres, eventually};
+use testkit::{Database, Nats, Postgres, eventually, eventually_eq};
 use tokio::task::JoinSet;
 
 /// How long a test waits for what should take moments; faults and neighbours take longer.
@@ -106,6 +106,8 @@ impl World {
         jobs::migrate(&pool).await.unwrap();
         let config = bus::Config { url: nats.url_with_credentials().into(), ..Default::default() };
         let bus = Bus::connect(&config).await.unwrap();
+        // Work goes on without the bus, so a test would not notice that it is not there.
+        eventually_eq(PATIENCE, true, || async { bus.is_connected() }).await;
         Self { pool, nats, bus, database }
     }
 

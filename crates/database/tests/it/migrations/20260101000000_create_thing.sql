@@ -1,0 +1,1 @@
+CREATE TABLE example.thing (id bigint PRIMARY KEY);
