@@ -12,11 +12,9 @@ use super::{ENTRIES_MAX, Entry, Feed, Parser, date};
 
 /// Reads plain Atom (see [`super::atom`]) or JSON Feed. The error is the library's own words.
 pub(super) fn feed_rs(text: &str, base: Option<&Url>) -> Result<Feed, String> {
-    // The library joins addresses to the base itself, but only a base that it can parse.
-    let base = base.map(Url::as_str);
     let parsed = catch_unwind(|| {
         feed_rs::parser::Builder::new()
-            .base_uri(base)
+            .base_uri(base.map(Url::as_str))
             .sanitize_content(false)
             .timestamp_parser(date::parse)
             // An id made up here would be mistaken for the publisher's.
@@ -34,10 +32,14 @@ pub(super) fn feed_rs(text: &str, base: Option<&Url>) -> Result<Feed, String> {
     parsed.entries.truncate(ENTRIES_MAX);
     Ok(Feed {
         title: parsed.title.map(|title| plain(&title.content, is_html(&title.content_type))),
-        link: best_link(&parsed.links),
+        link: best_link(&parsed.links, base),
         language: parsed.language,
         ttl_minutes: parsed.ttl,
-        entries: parsed.entries.into_iter().map(|entry| from_feed_rs(entry, &authors)).collect(),
+        entries: parsed
+            .entries
+            .into_iter()
+            .map(|entry| from_feed_rs(entry, &authors, base))
+            .collect(),
         truncated,
         parser: Parser::FeedRs,
         charset: "UTF-8",
@@ -45,7 +47,11 @@ pub(super) fn feed_rs(text: &str, base: Option<&Url>) -> Result<Feed, String> {
     })
 }
 
-fn from_feed_rs(entry: feed_rs::model::Entry, feed_authors: &[Person]) -> Entry {
+fn from_feed_rs(
+    entry: feed_rs::model::Entry,
+    feed_authors: &[Person],
+    base: Option<&Url>,
+) -> Entry {
     let mut authors = persons(entry.authors);
     if authors.is_empty() {
         authors = feed_authors.to_vec();
@@ -70,7 +76,7 @@ fn from_feed_rs(entry: feed_rs::model::Entry, feed_authors: &[Person]) -> Entry 
         title: entry.title.map_or_else(String::new, |title| {
             plain(&title.content, is_html(&title.content_type))
         }),
-        url: best_link(&entry.links),
+        url: best_link(&entry.links, base),
         authors,
         published: entry.published,
         updated: entry.updated,
@@ -95,10 +101,10 @@ fn persons(people: Vec<feed_rs::model::Person>) -> Vec<Person> {
 }
 
 /// The page of an entry: its alternate, else its permalink, else what RDF says it is about.
-fn best_link(links: &[feed_rs::model::Link]) -> Option<String> {
+fn best_link(links: &[feed_rs::model::Link], base: Option<&Url>) -> Option<String> {
     let by = |rel: &str| links.iter().find(|link| link.rel.as_deref().unwrap_or("alternate") == rel);
     let link = ["alternate", "permalink", "about"].into_iter().find_map(by)?;
-    Some(link.href.clone()).filter(|href| Url::parse(href).is_ok())
+    absolute(&link.href, base)
 }
 
 fn is_html(kind: &impl ToString) -> bool {

@@ -113,11 +113,12 @@ fn append_markup(node: &Node, into: &mut String) {
                 into.push('"');
             }
             into.push('>');
-            if matches!(element.name.as_str(), "br" | "hr" | "img" | "input" | "wbr") {
-                return;
-            }
             for child in &element.children {
                 append_markup(child, into);
+            }
+            // One that was left open holds what follows it.
+            if matches!(element.name.as_str(), "br" | "hr" | "img" | "input" | "wbr") {
+                return;
             }
             into.push_str("</");
             into.push_str(&element.name);

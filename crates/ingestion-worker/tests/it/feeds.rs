@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ingestion_worker::charset;
 use ingestion_worker::feed::{self, Entry};
 use testkit::corpus;
 use url::Url;
@@ -166,4 +167,62 @@ fn no_real_file_panics_and_polling_three_times_adds_nothing() {
     }
     println!("{feeds} feeds, {others} other files");
     assert!(feeds > 0);
+}
+
+#[test]
+fn feed_rs_files_have_the_values_that_it_found() {
+    let Some(root) = corpus("feeds/feed-rs") else { return };
+    let mut tally = Tally::default();
+    for stated_path in files(&root) {
+        let name = stated_path.to_string_lossy().into_owned();
+        let Some(stem) = name.strip_suffix(".serde.json") else { continue };
+        let source = ["xml", "json"].map(|ending| PathBuf::from(format!("{stem}.{ending}")));
+        let Some(source) = source.iter().find(|path| path.is_file()) else { continue };
+        let stated = std::fs::read(&stated_path).expect("the file can be read");
+        let stated: serde_json::Value = serde_json::from_slice(&stated).expect("it is JSON");
+        let bytes = std::fs::read(source).expect("the file can be read");
+        let parsed = feed::parse(&bytes, None, None);
+        tally.count("parsed", parsed.is_ok());
+        let Ok(parsed) = parsed else {
+            println!("not parsed: {}", source.display());
+            continue;
+        };
+        let entries = stated["entries"].as_array().map_or(&[][..], Vec::as_slice);
+        tally.count("entries", parsed.entries.len() == entries.len());
+        let (Some(stated), Some(found)) = (entries.first(), parsed.entries.first()) else { continue };
+        if let Some(title) = stated["title"]["content"].as_str() {
+            tally.count("title", same_words(&found.title, title));
+        }
+        if let Some(link) = stated["links"][0]["href"].as_str() {
+            tally.count("link", found.url.as_deref().is_some_and(|url| same_url(url, link)));
+        }
+        if let Some(date) = stated["published"].as_str() {
+            let date = chrono::DateTime::parse_from_rfc3339(date).expect("it wrote this date");
+            tally.count("date", found.published == Some(date.to_utc()));
+        }
+    }
+    tally.assert_floor(&["parsed"], 99);
+    tally.assert_floor(&["entries", "title", "link", "date"], 95);
+}
+
+#[test]
+fn declared_and_undeclared_encodings_are_read_right() {
+    let Some(root) = corpus("feeds/miniflux") else { return };
+    for (file, expected) in [
+        ("utf8.xml", "Café"),
+        ("iso-8859-1.xml", "Café"),
+        ("windows-1252.xml", "Euro €"),
+        ("utf8-incorrect-prolog.xml", "테스트 피드"),
+        ("invalid-prolog.xml", "테스트 피드"),
+        ("windows-1252-incorrect-prolog.xml", "Euro €"),
+        ("utf8-meta-after-1024.html", "Café"),
+        ("iso-8859-1-meta-after-1024.html", "Café"),
+        ("utf8.html", "Café"),
+        ("iso-8859-1.html", "Café"),
+    ] {
+        let bytes = std::fs::read(root.join(file)).expect("the file can be read");
+        let decoded = charset::decode(&bytes, None);
+        assert!(decoded.text.contains(expected), "{file}: {decoded:?}");
+        assert!(!decoded.lossy, "{file}");
+    }
 }
