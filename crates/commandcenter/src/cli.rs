@@ -34,7 +34,6 @@ use crate::{
 #[command(
     name = "commandcenter",
     version,
-    propagate_version = true,
     after_help = "Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 not allowed, 5 conflict, \
                   6 unavailable or too slow."
 )]
@@ -88,7 +87,7 @@ impl Global {
 
     /// How the command speaks.
     pub(crate) fn speech(&self) -> Output {
-        Output { format: self.output, quiet: self.quiet, color: !self.no_color }
+        Output { format: self.output, quiet: self.quiet }
     }
 }
 
@@ -116,9 +115,9 @@ enum ClientCommand {
     #[command(subcommand)]
     Source(source::Command),
     /// Import a file or a folder of Markdown, text and HTML.
-    Import(import::Args),
+    Import(Box<import::Args>),
     /// Search all documents.
-    Search(search::Args),
+    Search(Box<search::Args>),
     /// Background work.
     #[command(subcommand)]
     Job(job::Command),
@@ -152,6 +151,10 @@ pub(crate) struct Context {
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let Cli { global, command } = cli;
+    if global.no_color {
+        console::set_colors_enabled(false);
+        console::set_colors_enabled_stderr(false);
+    }
     let output = global.speech();
     let done = match command {
         Command::Up(args) => return up::run(&global, args),
@@ -176,8 +179,8 @@ async fn ask(global: &Global, command: ClientCommand) -> Result<(), Error> {
     match command {
         ClientCommand::Status => status::run(&context).await,
         ClientCommand::Source(command) => source::run(command, &context).await,
-        ClientCommand::Import(args) => import::run(args, &context).await,
-        ClientCommand::Search(args) => search::run(args, &context).await,
+        ClientCommand::Import(args) => import::run(*args, &context).await,
+        ClientCommand::Search(args) => search::run(*args, &context).await,
         ClientCommand::Job(command) => job::run(command, &context).await,
         ClientCommand::Dead(command) => dead::run(command, &context).await,
         ClientCommand::Project(command) => project::run(command, &context).await,

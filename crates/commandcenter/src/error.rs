@@ -111,6 +111,11 @@ impl Error {
         }
     }
 
+    /// Whether the same request may succeed later without anyone changing anything.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.exit_code() == 6
+    }
+
     /// The message with the innermost cause, which is the one that tells a person something.
     pub(crate) fn report(&self) -> String {
         let mut innermost = self.source();

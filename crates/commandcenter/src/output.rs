@@ -33,8 +33,6 @@ pub(crate) struct Output {
     pub(crate) format: Format,
     /// Nothing on stderr but errors.
     pub(crate) quiet: bool,
-    /// May use colours on a terminal.
-    pub(crate) color: bool,
 }
 
 impl Output {
@@ -89,7 +87,6 @@ impl Output {
     /// Says why the command failed.
     pub(crate) fn error(&self, error: &Error) {
         let label = console::style("error:").for_stderr().red().bold();
-        let label = if self.color { label } else { label.force_styling(false) };
         let _ = writeln!(io::stderr(), "{label} {}", clean_lines(&error.report()));
     }
 

@@ -24,7 +24,6 @@ const COLUMNS: Columns = &[
     ("PRIORITY", "/priority"),
     ("SCHEDULE", "/schedule"),
     ("FRESHNESS", "/freshness"),
-    ("LAST SUCCESS", "/last_success_at"),
     ("NEXT RUN", "/next_run_at"),
     ("ID", "/id"),
 ];

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use indicatif::ProgressBar;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -13,10 +14,14 @@ use crate::{
     cli::Context,
     client::{Client, PAGE_SIZE},
     error::Error,
+    output::{Output, clean},
 };
 
 /// How often the jobs are looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long the instance may be silent before the wait is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Dead jobs of one source that are told apart from new ones.
 const DEAD_MAX: usize = 2_000;
@@ -97,44 +102,75 @@ pub(crate) async fn until_settled(
     before: &Dead,
     limit: Duration,
 ) -> Result<Settled, Error> {
-    let Context { client, output } = context;
+    let mut watch = Watch::new(context.output);
     let deadline = Instant::now() + limit;
-    let bar = output.progress(0, "jobs");
-    let mut seen: HashSet<String> = HashSet::new();
-    let mut told: HashSet<(String, String)> = HashSet::new();
+    let mut silent_since = None;
     loop {
-        let unfinished = unfinished(client, source).await?;
-        for job in &unfinished {
-            let (id, error) = (text(job, "id"), text(job, "last_error"));
-            seen.insert(id.to_owned());
-            if !error.is_empty() && told.insert((id.to_owned(), error.to_owned())) {
-                let line = format!("will be tried again: {}: {error}", text(job, "subject"));
-                bar.suspend(|| output.note(line));
+        match unfinished(&context.client, source).await {
+            Ok(jobs) if jobs.is_empty() => break,
+            Ok(jobs) => {
+                silent_since = None;
+                watch.look(&jobs);
             }
-        }
-        bar.set_length(seen.len() as u64);
-        bar.set_position((seen.len() - unfinished.len().min(seen.len())) as u64);
-        if unfinished.is_empty() {
-            break;
+            // The work goes on without us, also while the instance is started again.
+            Err(error) if error.may_pass() => {
+                let since = *silent_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= SILENCE_MAX {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
         }
         if Instant::now() >= deadline {
             return Err(Error::TimedOut {
-                what: format!("the work on the source, with {} jobs left,", unfinished.len()),
+                what: format!("the work on the source, with {} jobs left,", watch.left),
                 seconds: limit.as_secs(),
                 remedy: "it goes on; `commandcenter job list` shows it, and --wait-timeout allows \
                          more",
             });
         }
-        bar.set_message(unfinished.first().map(now).unwrap_or_default());
         tokio::time::sleep(POLL_INTERVAL).await;
     }
-    bar.finish_and_clear();
-    let dead = list_dead(client, source).await?;
-    let dead = dead.into_iter().filter(|job| {
+    watch.bar.finish_and_clear();
+    let dead = list_dead(&context.client, source).await?.into_iter().filter(|job| {
         let (id, at) = death(job);
         before.get(&id) != Some(&at)
     });
-    Ok(Settled { dead: dead.collect(), count: seen.len() })
+    Ok(Settled { dead: dead.collect(), count: watch.seen.len() })
+}
+
+/// What a person is shown while waiting.
+struct Watch {
+    output: Output,
+    bar: ProgressBar,
+    /// Jobs that were there at some look.
+    seen: HashSet<String>,
+    /// (job, error) that was told already.
+    told: HashSet<(String, String)>,
+    /// Jobs at the last look.
+    left: usize,
+}
+
+impl Watch {
+    fn new(output: Output) -> Self {
+        let bar = output.progress(0, "jobs");
+        Self { output, bar, seen: HashSet::new(), told: HashSet::new(), left: 0 }
+    }
+
+    fn look(&mut self, unfinished: &[Value]) {
+        for job in unfinished {
+            let (id, error) = (text(job, "id"), text(job, "last_error"));
+            self.seen.insert(id.to_owned());
+            if !error.is_empty() && self.told.insert((id.to_owned(), error.to_owned())) {
+                let line = format!("will be tried again: {}: {error}", text(job, "subject"));
+                self.bar.suspend(|| self.output.note(line));
+            }
+        }
+        self.left = unfinished.len();
+        self.bar.set_length(self.seen.len() as u64);
+        self.bar.set_position(self.seen.len().saturating_sub(self.left) as u64);
+        self.bar.set_message(unfinished.first().map(now).unwrap_or_default());
+    }
 }
 
 /// Both states in one request: a job that led to another between two requests would hide both.
@@ -167,7 +203,7 @@ fn death(job: &Value) -> (String, String) {
 fn now(job: &Value) -> String {
     let progress = text(job, "progress_text");
     let what = if progress.is_empty() { text(job, "subject") } else { progress };
-    crate::output::clean(&format!("{} {what}", text(job, "kind")))
+    clean(&format!("{} {what}", text(job, "kind")))
 }
 
 fn text<'a>(job: &'a Value, field: &str) -> &'a str {

@@ -130,7 +130,11 @@ fn service(service: &Value) -> Check {
     };
     match text("state") {
         "ready" => Check::pass(&name, detail),
-        "degraded" => Check::warn(&name, detail, "it works with that restriction until mended"),
+        "degraded" => Check::warn(
+            &name,
+            detail,
+            "mend what the reason names; until then it works with that restriction",
+        ),
         "starting" => Check::fail(&name, detail, "wait; if it stays so, look at the log of `up`"),
         _ => Check::fail(&name, detail, "look at the log of `up`; the service is started again"),
     }

@@ -1,7 +1,7 @@
 //! JSON objects as tables for people.
 
 use chrono::{DateTime, Utc};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::Value;
 
 /// Which fields are shown under which titles: `(title, JSON pointer)`.
@@ -29,6 +29,12 @@ pub(crate) fn rows(items: &[Value], columns: Columns) -> String {
     table.set_header(columns.iter().map(|(title, _)| *title));
     for item in items {
         table.add_row(columns.iter().map(|(_, pointer)| cell(item, pointer)));
+    }
+    for (column, (title, _)) in table.column_iter_mut().zip(columns) {
+        // An id that is broken over two lines cannot be copied.
+        if *title == "ID" {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     finish(table)
 }

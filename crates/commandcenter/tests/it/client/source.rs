@@ -264,6 +264,15 @@ async fn wait_sees_a_job_that_was_retried_and_died_again() {
 }
 
 #[tokio::test]
+async fn wait_outlasts_a_restart_of_the_instance() {
+    let instance = running(&[], [list(&[]), list(&[])], "done").await;
+    let down = problem(503, "UNAVAILABLE", "not yet");
+    let looks = [ok(&list(&[])), down.clone(), down, ok(&list(&[]))];
+    instance.site.serve_each("/api/jobs", looks);
+    instance.run(&["source", "run", ID, "--wait"]).await.ok();
+}
+
+#[tokio::test]
 async fn a_cancelled_run_is_a_failure() {
     let nothing = [list(&[]), list(&[])];
     let instance = running(&[list(&[])], nothing, "cancelled").await;
