@@ -29,7 +29,7 @@ CREATE TABLE hub.session (
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL
 );
-CREATE INDEX session_user ON hub.session (user_id);
+CREATE INDEX session_by_user ON hub.session (user_id);
 CREATE INDEX session_expiry ON hub.session (expires_at);
 COMMENT ON COLUMN hub.session.token_hash IS
     'SHA-256 of the cookie; the cookie is what the hub forwards as a bearer token.';

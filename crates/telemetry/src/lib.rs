@@ -9,7 +9,7 @@ pub mod propagation;
 
 pub use config::{Config, LogFormat};
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -42,7 +42,8 @@ pub fn start(service: &str, config: &Config) -> anyhow::Result<Telemetry> {
             config.log_filter
         )
     })?;
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let terminal = std::io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
     let logs = match config.log_format {
         LogFormat::Json => logs.json().flatten_event(true).boxed(),
         LogFormat::Text => logs.with_target(true).boxed(),
