@@ -5,6 +5,7 @@ mod forward;
 mod lanes;
 mod math;
 mod matrix;
+mod team;
 mod weights;
 
 use std::num::NonZeroUsize;
@@ -19,7 +20,7 @@ use tokenizers::Tokenizer;
 use tokio::sync::oneshot;
 
 use self::forward::Scratch;
-use self::lanes::{Lanes, Request};
+use self::lanes::{Assistance, Lanes, Request, Work};
 pub use self::weights::Error as LoadError;
 use self::weights::Weights;
 use super::{Embedder, Error, Kind, ModelSpec};
@@ -157,22 +158,28 @@ fn load_tokenizer(folder: &Path) -> Result<Tokenizer, LoadError> {
     Ok(tokenizer)
 }
 
-/// A thread's life: take a batch, compute, answer.
+/// A thread's life: take work, compute, answer.
 fn serve(model: &Model, lanes: &Lanes) {
     let mut scratch = Scratch::new(&model.weights);
-    while let Some(batch) = lanes.next_batch() {
+    while let Some(work) = lanes.next() {
         // Should the arithmetic panic, the batch's callers get an error and the thread lives on;
         // the scratch buffers are sized anew by every batch.
-        let computed = catch_unwind(AssertUnwindSafe(|| answer(model, batch, &mut scratch)));
+        let computed = catch_unwind(AssertUnwindSafe(|| match work {
+            Work::Batch(batch) => answer(model, lanes, batch, &mut scratch),
+            Work::Assist(Assistance { sequences, link }) => {
+                forward::embed(&model.weights, &sequences, Some(&link), &mut scratch);
+            }
+        }));
         if computed.is_err() {
             tracing::error!("embedding a batch panicked; its texts got no vectors");
         }
     }
 }
 
-fn answer(model: &Model, batch: Vec<Request>, scratch: &mut Scratch) {
+fn answer(model: &Model, lanes: &Lanes, batch: Vec<Request>, scratch: &mut Scratch) {
     let mut replies = Vec::with_capacity(batch.len());
     let mut sequences = Vec::with_capacity(batch.len());
+    let urgent = batch.iter().any(|request| request.kind == Kind::Query);
     for request in batch {
         match model.tokenise(&request) {
             Ok(tokens) => {
@@ -183,7 +190,15 @@ fn answer(model: &Model, batch: Vec<Request>, scratch: &mut Scratch) {
             Err(error) => drop(request.reply.send(Err(error))),
         }
     }
-    let vectors = forward::embed(&model.weights, &sequences, scratch);
+    let sequences = Arc::new(sequences);
+    let (link, other_end) = team::pair();
+    let assistance = Assistance {
+        sequences: sequences.clone(),
+        link: other_end,
+    };
+    // Documents are many: their threads do more by working apart.
+    let link = (urgent && lanes.assist(assistance)).then_some(link);
+    let vectors = forward::embed(&model.weights, &sequences, link.as_ref(), scratch);
     for (reply, vector) in replies.into_iter().zip(vectors) {
         drop(reply.send(Ok(vector)));
     }

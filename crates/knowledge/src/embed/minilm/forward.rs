@@ -9,7 +9,8 @@ use pulp::{Simd, WithSimd};
 
 use super::math::{gelu, layer_norm, softmax};
 use super::matrix::{Panels, Tiles, View, Write, multiply};
-use super::weights::{Layer, Norm, Weights};
+use super::team::{Link, Sum, shards};
+use super::weights::{Layer, Norm, SHARDS, Shape, Weights};
 use crate::embed::normalise;
 
 /// Rows that go through a layer together: their widest activations stay in the second-level cache.
@@ -22,6 +23,7 @@ pub(super) struct Scratch {
     projected: Vec<f32>,
     mixed: Vec<f32>,
     wide: Vec<f32>,
+    partial: Vec<f32>,
     scores: Vec<f32>,
     tiles: Tiles,
     keys: Panels,
@@ -35,6 +37,7 @@ impl Scratch {
             projected: Vec::new(),
             mixed: Vec::new(),
             wide: Vec::new(),
+            partial: Vec::new(),
             scores: Vec::new(),
             tiles: Tiles::default(),
             keys: Panels::new(weights.panel_width),
@@ -43,15 +46,18 @@ impl Scratch {
     }
 }
 
-/// Embeds sequences of token ids, each within the vocabulary and the model's positions.
+/// Embeds sequences of token ids, each within the vocabulary and the model's positions. With a
+/// `link`, the thread at its other end must be given the same sequences.
 pub(super) fn embed(
     weights: &Weights,
     sequences: &[Vec<u32>],
+    link: Option<&Link>,
     scratch: &mut Scratch,
 ) -> Vec<Vec<f32>> {
     weights.arch.dispatch(Pass {
         weights,
         sequences,
+        link,
         scratch,
     })
 }
@@ -59,6 +65,7 @@ pub(super) fn embed(
 struct Pass<'a> {
     weights: &'a Weights,
     sequences: &'a [Vec<u32>],
+    link: Option<&'a Link>,
     scratch: &'a mut Scratch,
 }
 
@@ -70,13 +77,19 @@ impl WithSimd for Pass<'_> {
         let Self {
             weights,
             sequences,
+            link,
             scratch,
         } = self;
+        let shards = shards(link);
         let spans = spans(sequences);
         look_up(weights, sequences, scratch);
         for layer in &weights.layers {
-            attend(simd, weights, layer, &spans, scratch);
-            feed_forward(simd, weights, layer, scratch);
+            project(simd, weights, layer, shards.clone(), scratch);
+            attend(simd, weights, shards.clone(), &spans, scratch);
+            gather(simd, weights, layer, link, scratch);
+            norm_rows(&mut scratch.hidden, &layer.attention_norm, weights);
+            feed_forward(simd, weights, layer, link, scratch);
+            norm_rows(&mut scratch.hidden, &layer.output_norm, weights);
         }
         spans
             .into_iter()
@@ -114,20 +127,19 @@ fn look_up(weights: &Weights, sequences: &[Vec<u32>], scratch: &mut Scratch) {
     norm_rows(&mut scratch.hidden, &weights.embedding_norm, weights);
 }
 
-/// Self-attention; leaves in `mixed` what each row gathers from the rows of its sequence.
+/// Each row's queries, keys and values, shard after shard.
 #[inline(always)]
-fn attend<S: Simd>(
+fn project<S: Simd>(
     simd: S,
     weights: &Weights,
     layer: &Layer,
-    spans: &[Range<usize>],
+    shards: Range<usize>,
     scratch: &mut Scratch,
 ) {
     let hidden = weights.shape.hidden;
     let stride = 3 * hidden;
     let rows = scratch.hidden.len() / hidden;
     scratch.projected.resize(rows * stride, 0.0);
-    scratch.mixed.resize(rows * hidden, 0.0);
     for start in (0..rows).step_by(BLOCK_ROWS) {
         let count = BLOCK_ROWS.min(rows - start);
         let of = View {
@@ -135,18 +147,28 @@ fn attend<S: Simd>(
             stride: hidden,
         };
         scratch.tiles.pack(simd, of, (count, hidden));
-        let out = (&mut scratch.projected[start * stride..], stride);
-        multiply(
-            simd,
-            &scratch.tiles,
-            &layer.query_key_value,
-            out,
-            Write::Replace,
-        );
+        for shard in shards.clone() {
+            let out = &mut scratch.projected[start * stride + shard * stride / SHARDS..];
+            let right = &layer.query_key_value[shard];
+            multiply(simd, &scratch.tiles, right, (out, stride), Write::Replace);
+        }
     }
+}
+
+/// Self-attention; leaves in `mixed` what each row gathers from the rows of its sequence.
+#[inline(always)]
+fn attend<S: Simd>(
+    simd: S,
+    weights: &Weights,
+    shards: Range<usize>,
+    spans: &[Range<usize>],
+    scratch: &mut Scratch,
+) {
+    let Shape { hidden, heads, .. } = weights.shape;
+    scratch.mixed.resize(scratch.hidden.len(), 0.0);
     for span in spans {
-        for head in 0..weights.shape.heads {
-            attend_head(simd, weights, (span.clone(), head), scratch);
+        for head in shards.start * heads / SHARDS..shards.end * heads / SHARDS {
+            attend_head(simd, (hidden, heads), (span.clone(), head), scratch);
         }
     }
 }
@@ -154,18 +176,21 @@ fn attend<S: Simd>(
 #[inline(always)]
 fn attend_head<S: Simd>(
     simd: S,
-    weights: &Weights,
+    (hidden, heads): (usize, usize),
     (span, head): (Range<usize>, usize),
     scratch: &mut Scratch,
 ) {
-    let hidden = weights.shape.hidden;
-    let depth = hidden / weights.shape.heads;
+    let depth = hidden / heads;
     let stride = 3 * hidden;
     let count = span.len();
-    // Queries, keys and values stand side by side in each row.
-    let part = |which: usize| View {
-        values: &scratch.projected[span.start * stride + which * hidden + head * depth..],
-        stride,
+    // In each row stand a shard's queries, its keys, its values, and then the next shard's.
+    let heads = heads / SHARDS;
+    let part = |which: usize| {
+        let column = (head / heads * 3 + which) * heads + head % heads;
+        View {
+            values: &scratch.projected[span.start * stride + column * depth..],
+            stride,
+        }
     };
     scratch.tiles.pack(simd, part(0), (count, depth));
     scratch.keys.pack_columns(part(1), (depth, count), &[]);
@@ -174,83 +199,96 @@ fn attend_head<S: Simd>(
     let padded = scratch.keys.padded_columns();
     scratch.scores.resize(count * padded, 0.0);
     let scores = &mut scratch.scores[..count * padded];
-    multiply(
-        simd,
-        &scratch.tiles,
-        &scratch.keys,
-        (scores, padded),
-        Write::Replace,
-    );
+    let out = (&mut *scores, padded);
+    multiply(simd, &scratch.tiles, &scratch.keys, out, Write::Replace);
     for row in scores.chunks_exact_mut(padded) {
         softmax(&mut row[..count]);
     }
-    scratch.tiles.pack(
-        simd,
-        View {
-            values: scores,
-            stride: padded,
-        },
-        (count, count),
-    );
+    let shares = View {
+        values: scores,
+        stride: padded,
+    };
+    scratch.tiles.pack(simd, shares, (count, count));
     let out = &mut scratch.mixed[span.start * hidden + head * depth..];
-    multiply(
-        simd,
-        &scratch.tiles,
-        &scratch.values,
-        (out, hidden),
-        Write::Replace,
-    );
+    let out = (out, hidden);
+    multiply(simd, &scratch.tiles, &scratch.values, out, Write::Replace);
 }
 
-/// Everything after attention: it needs no other row, so it runs block by block.
+/// Adds to each row what attention gathered for it.
 #[inline(always)]
-fn feed_forward<S: Simd>(simd: S, weights: &Weights, layer: &Layer, scratch: &mut Scratch) {
+fn gather<S: Simd>(
+    simd: S,
+    weights: &Weights,
+    layer: &Layer,
+    link: Option<&Link>,
+    scratch: &mut Scratch,
+) {
     let hidden = weights.shape.hidden;
-    let wide = weights.shape.intermediate;
-    let tiles = &mut scratch.tiles;
-    scratch.wide.resize(BLOCK_ROWS * wide, 0.0);
-    let blocks = scratch.hidden.chunks_mut(BLOCK_ROWS * hidden);
-    for (block, mixed) in blocks.zip(scratch.mixed.chunks(BLOCK_ROWS * hidden)) {
-        let rows = block.len() / hidden;
-        tiles.pack(
-            simd,
-            View {
-                values: mixed,
+    let rows = scratch.hidden.len() / hidden;
+    let share = hidden / SHARDS;
+    let mut sum = Sum::new(&mut scratch.hidden, &mut scratch.partial, link);
+    for start in (0..rows).step_by(BLOCK_ROWS) {
+        let count = BLOCK_ROWS.min(rows - start);
+        for shard in sum.shards() {
+            let of = View {
+                values: &scratch.mixed[start * hidden + shard * share..],
                 stride: hidden,
-            },
-            (rows, hidden),
-        );
-        multiply(
-            simd,
-            tiles,
-            &layer.attention_output,
-            (block, hidden),
-            Write::Add,
-        );
-        norm_rows(block, &layer.attention_norm, weights);
-
-        tiles.pack(
-            simd,
-            View {
-                values: block,
-                stride: hidden,
-            },
-            (rows, hidden),
-        );
-        let widened = &mut scratch.wide[..rows * wide];
-        multiply(simd, tiles, &layer.widen, (widened, wide), Write::Replace);
-        gelu(widened);
-        tiles.pack(
-            simd,
-            View {
-                values: widened,
-                stride: wide,
-            },
-            (rows, wide),
-        );
-        multiply(simd, tiles, &layer.narrow, (block, hidden), Write::Add);
-        norm_rows(block, &layer.output_norm, weights);
+            };
+            scratch.tiles.pack(simd, of, (count, share));
+            let (out, write) = sum.rows_from(start * hidden);
+            let right = &layer.attention_output[shard];
+            multiply(simd, &scratch.tiles, right, (out, hidden), write);
+        }
     }
+    sum.finish();
+}
+
+/// Widens each row, and adds to it what is left of that after the non-linearity.
+#[inline(always)]
+fn feed_forward<S: Simd>(
+    simd: S,
+    weights: &Weights,
+    layer: &Layer,
+    link: Option<&Link>,
+    scratch: &mut Scratch,
+) {
+    let hidden = weights.shape.hidden;
+    let rows = scratch.hidden.len() / hidden;
+    let share = weights.shape.intermediate / SHARDS;
+    scratch.wide.resize(SHARDS * BLOCK_ROWS * share, 0.0);
+    let mut sum = Sum::new(&mut scratch.hidden, &mut scratch.partial, link);
+    for start in (0..rows).step_by(BLOCK_ROWS) {
+        let count = BLOCK_ROWS.min(rows - start);
+        let of = View {
+            values: &sum.total[start * hidden..],
+            stride: hidden,
+        };
+        scratch.tiles.pack(simd, of, (count, hidden));
+        // All that reads the rows comes before the first that writes them.
+        for shard in sum.shards() {
+            let out = &mut scratch.wide[shard * BLOCK_ROWS * share..][..count * share];
+            let right = &layer.widen[shard];
+            multiply(
+                simd,
+                &scratch.tiles,
+                right,
+                (&mut *out, share),
+                Write::Replace,
+            );
+            gelu(out);
+        }
+        for shard in sum.shards() {
+            let of = View {
+                values: &scratch.wide[shard * BLOCK_ROWS * share..],
+                stride: share,
+            };
+            scratch.tiles.pack(simd, of, (count, share));
+            let (out, write) = sum.rows_from(start * hidden);
+            let right = &layer.narrow[shard];
+            multiply(simd, &scratch.tiles, right, (out, hidden), write);
+        }
+    }
+    sum.finish();
 }
 
 #[inline(always)]

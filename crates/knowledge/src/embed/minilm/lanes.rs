@@ -1,10 +1,11 @@
 //! Two queues in front of the threads that compute: queries are always taken before documents.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use super::team::Link;
 use crate::embed::{Error, Kind};
 
 /// Texts that may wait in one lane; with the longest texts a few minutes of work.
@@ -23,6 +24,20 @@ pub(super) struct Request {
     pub(super) reply: oneshot::Sender<Result<Vec<f32>, Error>>,
 }
 
+/// The same texts as another thread's, to be computed together with it.
+#[derive(Debug)]
+pub(super) struct Assistance {
+    pub(super) sequences: Arc<Vec<Vec<u32>>>,
+    pub(super) link: Link,
+}
+
+/// What a thread does next.
+#[derive(Debug)]
+pub(super) enum Work {
+    Batch(Vec<Request>),
+    Assist(Assistance),
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     state: Mutex<State>,
@@ -33,6 +48,9 @@ pub(super) struct Lanes {
 struct State {
     queries: VecDeque<Request>,
     documents: VecDeque<Request>,
+    /// Asked of threads that wait; never more than do.
+    assistance: Vec<Assistance>,
+    waiting_threads: usize,
     closed: bool,
 }
 
@@ -61,10 +79,25 @@ impl Lanes {
         Ok(())
     }
 
-    /// Waits for work and takes a batch of one lane; `None` once closed.
-    pub(super) fn next_batch(&self) -> Option<Vec<Request>> {
+    /// Asks a waiting thread to help; `false` when all are busy, and then nobody will.
+    pub(super) fn assist(&self, assistance: Assistance) -> bool {
+        let mut state = self.lock();
+        let free = state.waiting_threads > state.assistance.len();
+        if free {
+            state.assistance.push(assistance);
+            self.changed.notify_all();
+        }
+        free
+    }
+
+    /// Waits for work; a batch is of one lane. `None` once closed.
+    pub(super) fn next(&self) -> Option<Work> {
         let mut state = self.lock();
         loop {
+            // Another thread is in the middle of a text until it gets this help.
+            if let Some(assistance) = state.assistance.pop() {
+                return Some(Work::Assist(assistance));
+            }
             if state.closed {
                 return None;
             }
@@ -73,22 +106,23 @@ impl Lanes {
                 queries => queries,
             };
             if !batch.is_empty() {
-                return Some(batch);
+                return Some(Work::Batch(batch));
             }
+            state.waiting_threads += 1;
             state = self
                 .changed
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
+            state.waiting_threads -= 1;
         }
     }
 
     /// Lets the threads end after their batch; requests still queued are dropped.
     pub(super) fn close(&self) {
         let mut state = self.lock();
-        *state = State {
-            closed: true,
-            ..State::default()
-        };
+        state.closed = true;
+        state.queries.clear();
+        state.documents.clear();
         self.changed.notify_all();
     }
 
@@ -116,6 +150,7 @@ fn take_batch(lane: &mut VecDeque<Request>) -> Vec<Request> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embed::minilm::team;
 
     type Reply = oneshot::Receiver<Result<Vec<f32>, Error>>;
 
@@ -132,12 +167,11 @@ mod tests {
         )
     }
 
-    fn texts(batch: Option<Vec<Request>>) -> Vec<String> {
-        batch
-            .into_iter()
-            .flatten()
-            .map(|request| request.text)
-            .collect()
+    fn texts(work: Option<Work>) -> Vec<String> {
+        let Some(Work::Batch(batch)) = work else {
+            panic!("{work:?} is no batch")
+        };
+        batch.into_iter().map(|request| request.text).collect()
     }
 
     #[test]
@@ -147,8 +181,8 @@ mod tests {
         let (query, _q) = request(Kind::Query, "query");
         lanes.push(Kind::Document, vec![document]).unwrap();
         lanes.push(Kind::Query, vec![query]).unwrap();
-        assert_eq!(texts(lanes.next_batch()), ["query"]);
-        assert_eq!(texts(lanes.next_batch()), ["document"]);
+        assert_eq!(texts(lanes.next()), ["query"]);
+        assert_eq!(texts(lanes.next()), ["document"]);
     }
 
     #[test]
@@ -161,7 +195,7 @@ mod tests {
             .into_iter()
             .unzip();
         lanes.push(Kind::Document, requests).unwrap();
-        let counts: Vec<usize> = (0..3).map(|_| texts(lanes.next_batch()).len()).collect();
+        let counts: Vec<usize> = (0..3).map(|_| texts(lanes.next()).len()).collect();
         assert_eq!(counts, [1, 2, 1]);
     }
 
@@ -172,7 +206,7 @@ mod tests {
         let (wanted, _w) = request(Kind::Document, "wanted");
         drop(waiting);
         lanes.push(Kind::Document, vec![given_up, wanted]).unwrap();
-        assert_eq!(texts(lanes.next_batch()), ["wanted"]);
+        assert_eq!(texts(lanes.next()), ["wanted"]);
     }
 
     #[test]
@@ -200,12 +234,30 @@ mod tests {
     }
 
     #[test]
+    fn only_a_waiting_thread_is_asked_to_help_and_does_so_first() {
+        let lanes = Lanes::default();
+        let assistance = || Assistance {
+            sequences: Arc::default(),
+            link: team::pair().1,
+        };
+        assert!(!lanes.assist(assistance()));
+        std::thread::scope(|scope| {
+            let helper = scope.spawn(|| lanes.next());
+            while !lanes.assist(assistance()) {
+                std::thread::yield_now();
+            }
+            lanes.close();
+            assert!(matches!(helper.join().unwrap(), Some(Work::Assist(_))));
+        });
+    }
+
+    #[test]
     fn closing_ends_threads_and_drops_waiting_texts() {
         let lanes = Lanes::default();
         let (document, mut waiting) = request(Kind::Document, "document");
         lanes.push(Kind::Document, vec![document]).unwrap();
         lanes.close();
-        assert!(lanes.next_batch().is_none());
+        assert!(lanes.next().is_none());
         assert_eq!(
             waiting.try_recv().unwrap_err(),
             oneshot::error::TryRecvError::Closed

@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::matrix::{Panels, View, panel_width};
 
+/// Parts that each layer is cut into, so that two threads can work on one text.
+pub(super) const SHARDS: usize = 2;
+
 /// Why a model folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -90,14 +93,17 @@ pub(super) struct Norm {
     pub(super) shift: Vec<f32>,
 }
 
-/// One layer of the encoder.
+/// A matrix cut into parts that have nothing in common but that their products are added.
+pub(super) type Sharded = [Panels; SHARDS];
+
+/// One layer of the encoder: each shard has its share of the heads and of the wide activations.
 #[derive(Debug)]
 pub(super) struct Layer {
-    pub(super) query_key_value: Panels,
-    pub(super) attention_output: Panels,
+    pub(super) query_key_value: Sharded,
+    pub(super) attention_output: Sharded,
     pub(super) attention_norm: Norm,
-    pub(super) widen: Panels,
-    pub(super) narrow: Panels,
+    pub(super) widen: Sharded,
+    pub(super) narrow: Sharded,
     pub(super) output_norm: Norm,
 }
 
@@ -185,11 +191,12 @@ fn check(shape: &Shape, pooling: &Pooling, panel_width: usize) -> Result<(), Str
     // Products write whole panels: with other widths they would overlap.
     if head * shape.heads != shape.hidden
         || head == 0
-        || head % panel_width != 0
-        || shape.intermediate % panel_width != 0
+        || !head.is_multiple_of(panel_width)
+        || !shape.heads.is_multiple_of(SHARDS)
+        || !shape.intermediate.is_multiple_of(SHARDS * panel_width)
     {
         return Err(format!(
-            "widths {} / {} heads / {}, of which each must divide by {panel_width}",
+            "widths {} / {} heads / {}, which do not divide by {SHARDS} x {panel_width}",
             shape.hidden, shape.heads, shape.intermediate
         ));
     }
@@ -257,51 +264,85 @@ impl Reader<'_> {
         })
     }
 
-    fn linear(&self, name: &str, (from, to): (usize, usize)) -> Result<Panels, TensorError> {
+    /// A matrix `[to][from]` with its bias.
+    fn linear(
+        &self,
+        name: &str,
+        (from, to): (usize, usize),
+    ) -> Result<(Vec<f32>, Vec<f32>), TensorError> {
         let weight = self.tensor(&format!("{name}.weight"), &[to, from])?;
         let bias = self.tensor(&format!("{name}.bias"), &[to])?;
-        Ok(self.pack(&weight, (from, to), &bias))
+        Ok((weight, bias))
     }
 
-    fn pack(&self, weight: &[f32], (from, to): (usize, usize), bias: &[f32]) -> Panels {
+    fn pack(&self, of: View<'_>, (from, to): (usize, usize), bias: &[f32]) -> Panels {
         let mut panels = Panels::new(self.panel_width);
-        panels.pack_columns(
-            View {
-                values: weight,
-                stride: from,
-            },
-            (from, to),
-            bias,
-        );
+        panels.pack_columns(of, (from, to), bias);
         panels
     }
 
-    /// The three projections as one matrix; the scale of attention goes into the first.
-    fn query_key_value(&self, at: &str, shape: &Shape) -> Result<Panels, TensorError> {
+    /// One pack per shard, each with its share of the columns.
+    fn by_column(&self, name: &str, (from, to): (usize, usize)) -> Result<Sharded, TensorError> {
+        let (weight, bias) = self.linear(name, (from, to))?;
+        let share = to / SHARDS;
+        Ok(std::array::from_fn(|shard| {
+            let of = View {
+                values: &weight[shard * share * from..],
+                stride: from,
+            };
+            self.pack(of, (from, share), &bias[shard * share..])
+        }))
+    }
+
+    /// One pack per shard, each with its share of the depth; the first brings the bias.
+    fn by_depth(&self, name: &str, (from, to): (usize, usize)) -> Result<Sharded, TensorError> {
+        let (weight, bias) = self.linear(name, (from, to))?;
+        let share = from / SHARDS;
+        Ok(std::array::from_fn(|shard| {
+            let of = View {
+                values: &weight[shard * share..],
+                stride: from,
+            };
+            self.pack(of, (share, to), if shard == 0 { &bias } else { &[] })
+        }))
+    }
+
+    /// The three projections of a shard's heads side by side; the scale of attention goes into
+    /// the first.
+    fn query_key_value(&self, at: &str, shape: &Shape) -> Result<Sharded, TensorError> {
         let hidden = shape.hidden;
         let scale = 1.0 / ((hidden / shape.heads) as f32).sqrt();
-        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        let share = hidden / SHARDS;
+        let mut weights = [const { Vec::new() }; SHARDS];
+        let mut biases = [const { Vec::new() }; SHARDS];
         for (part, scale) in [("query", scale), ("key", 1.0), ("value", 1.0)] {
-            let name = format!("{at}.attention.self.{part}");
-            let part_weight = self.tensor(&format!("{name}.weight"), &[hidden, hidden])?;
-            let part_bias = self.tensor(&format!("{name}.bias"), &[hidden])?;
-            weight.extend(part_weight.iter().map(|x| x * scale));
-            bias.extend(part_bias.iter().map(|x| x * scale));
+            let (weight, bias) =
+                self.linear(&format!("{at}.attention.self.{part}"), (hidden, hidden))?;
+            for shard in 0..SHARDS {
+                let weight = weight[shard * share * hidden..][..share * hidden].iter();
+                weights[shard].extend(weight.map(|x| x * scale));
+                biases[shard].extend(bias[shard * share..][..share].iter().map(|x| x * scale));
+            }
         }
-        Ok(self.pack(&weight, (hidden, 3 * hidden), &bias))
+        Ok(std::array::from_fn(|shard| {
+            let of = View {
+                values: &weights[shard],
+                stride: hidden,
+            };
+            self.pack(of, (hidden, 3 * share), &biases[shard])
+        }))
     }
 
     fn layer(&self, layer: usize, shape: &Shape) -> Result<Layer, TensorError> {
         let at = format!("encoder.layer.{layer}");
         let (hidden, wide) = (shape.hidden, shape.intermediate);
-        let attention_output = format!("{at}.attention.output");
+        let attention = format!("{at}.attention.output");
         Ok(Layer {
             query_key_value: self.query_key_value(&at, shape)?,
-            attention_output: self
-                .linear(&format!("{attention_output}.dense"), (hidden, hidden))?,
-            attention_norm: self.norm(&format!("{attention_output}.LayerNorm"), shape)?,
-            widen: self.linear(&format!("{at}.intermediate.dense"), (hidden, wide))?,
-            narrow: self.linear(&format!("{at}.output.dense"), (wide, hidden))?,
+            attention_output: self.by_depth(&format!("{attention}.dense"), (hidden, hidden))?,
+            attention_norm: self.norm(&format!("{attention}.LayerNorm"), shape)?,
+            widen: self.by_column(&format!("{at}.intermediate.dense"), (hidden, wide))?,
+            narrow: self.by_depth(&format!("{at}.output.dense"), (wide, hidden))?,
             output_norm: self.norm(&format!("{at}.output.LayerNorm"), shape)?,
         })
     }
