@@ -1,6 +1,6 @@
 //! `source`.
 
-use std::sync::Mutex;
+use std::{collections::VecDeque, sync::Mutex};
 
 use serde_json::{Value, json};
 
@@ -215,11 +215,11 @@ async fn running(unfinished: &[Value], dead: [Value; 2], state: &str) -> Instanc
     let run = json!({"job_id": JOB, "found": 3, "created": 2, "revised": 1, "unchanged": 0});
     instance.answers(&format!("sources/{ID}/runs"), list(&[run]));
     instance.answers(&format!("jobs/{JOB}"), job(JOB, state));
-    let looks = Mutex::new((unfinished.to_vec().into_iter(), dead.into_iter()));
+    let looks = Mutex::new((VecDeque::from(unfinished.to_vec()), VecDeque::from(dead)));
     instance.site.answer("/api/jobs", move |request| {
         let mut looks = looks.lock().expect("no look panics");
         let dead = request.query.contains("state=dead");
-        let next = if dead { looks.1.next() } else { looks.0.next() };
+        let next = if dead { looks.1.pop_front() } else { looks.0.pop_front() };
         ok(&next.unwrap_or_else(|| list(&[])))
     });
     instance
