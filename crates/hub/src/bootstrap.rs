@@ -19,11 +19,7 @@ use sqlx::PgPool;
 
 use crate::{
     Config,
-    db::{
-        self,
-        api_token::NewToken,
-        user::NewUser,
-    },
+    db::{self, api_token::NewToken, user::NewUser},
     password, secret,
 };
 
@@ -77,8 +73,7 @@ async fn admin_user(pool: &PgPool, path: &Path) -> anyhow::Result<()> {
         }
     };
     let hash = password::hash(password).await?;
-    let user =
-        NewUser { name: ADMIN, password_hash: &hash, role: Role::Admin, scope: &Scope::All };
+    let user = NewUser { name: ADMIN, password_hash: &hash, role: Role::Admin, scope: &Scope::All };
     // Another replica may have been first; then its user stays.
     db::user::insert(pool, user).await?;
     tracing::info!(user = ADMIN, path = %path.display(), "the first user's password is in a file");
@@ -122,8 +117,12 @@ fn read(path: &Path) -> anyhow::Result<Option<SecretString>> {
 fn write(path: &Path, secret: &SecretString) -> anyhow::Result<()> {
     let beside = path.with_extension(format!("new-{}", std::process::id()));
     let attempt = || -> io::Result<()> {
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
         file.write_all(secret.expose_secret().as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()?;

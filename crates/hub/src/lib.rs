@@ -117,13 +117,11 @@ pub fn service(parts: Parts) -> Result<Service, Failure> {
             .register::<purge::Retention>(Arc::clone(&app));
         run(app, worker, shutdown)
     };
-    Ok(Service::new(NAME, work)
-        .http(http)
-        .grpc(&names, move |routes| {
-            routes
-                .add_service(JobServiceServer::new(grpc::Jobs(Arc::clone(&for_grpc))))
-                .add_service(ProjectServiceServer::new(grpc::Projects(for_grpc)));
-        }))
+    Ok(Service::new(NAME, work).http(http).grpc(&names, move |routes| {
+        routes
+            .add_service(JobServiceServer::new(grpc::Jobs(Arc::clone(&for_grpc))))
+            .add_service(ProjectServiceServer::new(grpc::Projects(for_grpc)));
+    }))
 }
 
 async fn run(app: Arc<App>, worker: Worker, shutdown: Shutdown) -> anyhow::Result<()> {

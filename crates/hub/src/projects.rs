@@ -107,11 +107,7 @@ pub(crate) async fn get(app: &App, who: &Identity, key: &str) -> Result<Project,
 }
 
 /// Makes a project.
-pub(crate) async fn create(
-    app: &App,
-    who: &Identity,
-    new: NewProject,
-) -> Result<Project, Failure> {
+pub(crate) async fn create(app: &App, who: &Identity, new: NewProject) -> Result<Project, Failure> {
     let slug = check_slug(&new.slug)?;
     let name = new.name.filter(|name| !name.trim().is_empty()).unwrap_or(new.slug);
     if name.chars().count() > NAME_CHARACTERS_MAX {
@@ -181,12 +177,7 @@ async fn find(app: &App, who: &Identity, key: &str) -> Result<Option<Row>, Failu
     Ok(row.filter(|row| who.caller.may_read(row.id)))
 }
 
-async fn insert(
-    app: &App,
-    who: &Identity,
-    slug: &str,
-    name: &str,
-) -> Result<Option<Row>, Failure> {
+async fn insert(app: &App, who: &Identity, slug: &str, name: &str) -> Result<Option<Row>, Failure> {
     let mut tx = app.pool.begin().await.map_err(database::failure)?;
     let Some(row) = db::project::insert(&mut *tx, slug, name).await? else { return Ok(None) };
     let id = row.id.to_string();

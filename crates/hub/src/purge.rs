@@ -60,9 +60,8 @@ pub(crate) async fn enqueue(
     slug: &str,
 ) -> Result<String, Failure> {
     let job = PurgeProject { project };
-    let new = NewJob::new(&job, format!("project {slug}"))
-        .key(project.to_string())
-        .project(project);
+    let new =
+        NewJob::new(&job, format!("project {slug}")).key(project.to_string()).project(project);
     let enqueued = ::jobs::enqueue(connection, new).await.map_err(database::failure)?;
     Ok(enqueued.id.to_string())
 }

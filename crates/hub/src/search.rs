@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use proto::{Failure, knowledge::v1 as wire, time::from_wire};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -23,14 +23,19 @@ pub(crate) struct Search {
     /// The words.
     pub(crate) query: String,
     /// Ids or slugs of projects; none means all that the caller sees.
+    #[serde(deserialize_with = "one_or_many")]
     pub(crate) project: Vec<String>,
     /// Ids or names of sources.
+    #[serde(deserialize_with = "one_or_many")]
     pub(crate) source: Vec<String>,
     /// Kinds of sources: `feed`, `manual`, …
+    #[serde(deserialize_with = "one_or_many")]
     pub(crate) kind: Vec<String>,
     /// Authors.
+    #[serde(deserialize_with = "one_or_many")]
     pub(crate) author: Vec<String>,
     /// Tags.
+    #[serde(deserialize_with = "one_or_many")]
     pub(crate) tag: Vec<String>,
     /// Published (or first seen) at or after: RFC 3339, or a day.
     pub(crate) since: Option<String>,
@@ -48,6 +53,20 @@ pub(crate) struct Search {
     pub(crate) recency: Option<f64>,
     /// Passages a document, 1 to 10; 1 when absent.
     pub(crate) passages: Option<u32>,
+}
+
+/// A program may send one value where several are possible.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Given::deserialize(deserializer)? {
+        Given::One(value) => vec![value],
+        Given::Many(values) => values,
+    })
 }
 
 /// What was found.

@@ -39,7 +39,8 @@ impl Limits {
             self.names.retain_recent();
         }
         let clock = governor::clock::DefaultClock::default();
-        let wait = |not_until: governor::NotUntil<_>| too_many(not_until.wait_time_from(clock.now()));
+        let wait =
+            |not_until: governor::NotUntil<_>| too_many(not_until.wait_time_from(clock.now()));
         self.addresses.check_key(&address).map_err(wait)?;
         self.names.check_key(&name.to_lowercase()).map_err(wait)
     }

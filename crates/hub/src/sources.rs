@@ -65,11 +65,7 @@ pub(crate) async fn get(app: &App, who: &Identity, id: &str) -> Result<Source, F
 }
 
 /// Adds a source, and its project when it is the first write there.
-pub(crate) async fn create(
-    app: &App,
-    who: &Identity,
-    new: NewSource,
-) -> Result<Source, Failure> {
+pub(crate) async fn create(app: &App, who: &Identity, new: NewSource) -> Result<Source, Failure> {
     who.require_role(Role::Operator)?;
     new.check()?;
     let project = projects::ensure(app, who, &new.project).await?;

@@ -106,11 +106,7 @@ pub(crate) async fn list(app: &App, who: &Identity) -> Result<Vec<Token>, Failur
 }
 
 /// Makes a token.
-pub(crate) async fn create(
-    app: &App,
-    who: &Identity,
-    new: NewToken,
-) -> Result<MadeToken, Failure> {
+pub(crate) async fn create(app: &App, who: &Identity, new: NewToken) -> Result<MadeToken, Failure> {
     who.require_admin()?;
     let name = new.name.trim();
     if !(1..=NAME_CHARACTERS_MAX).contains(&name.chars().count()) {

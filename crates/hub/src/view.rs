@@ -14,11 +14,7 @@ impl fmt::Display for Markup {
 }
 
 impl askama::FastWritable for Markup {
-    fn write_into(
-        &self,
-        dest: &mut dyn fmt::Write,
-        _: &dyn askama::Values,
-    ) -> askama::Result<()> {
+    fn write_into(&self, dest: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
         Ok(dest.write_str(&self.0)?)
     }
 }
@@ -75,13 +71,14 @@ pub(crate) fn badge(state: &str) -> Markup {
         "ready" | "fresh" | "done" | "active" | "accepted" | "works" => ("good", "✓"),
         "running" | "starting" | "building" => ("busy", "▸"),
         "queued" | "new" | "stopping" | "waiting" => ("calm", "○"),
-        "degraded" | "overdue" | "held" | "deleting" | "rate_limited" | "transient" => ("warn", "!"),
+        "degraded" | "overdue" | "held" | "deleting" | "rate_limited" | "transient" => {
+            ("warn", "!")
+        }
         "failed" | "failing" | "dead" | "permanent" | "crashed" => ("bad", "✕"),
         "paused" | "yielded" | "cancelled" | "retired" | "revoked" | "expired" => ("calm", "‖"),
         _ => ("calm", "·"),
     };
-    let word: String =
-        state.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let word: String = state.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     let word = word.replace('_', " ");
     Markup(format!(
         "<span class=\"badge {class}\"><span aria-hidden=\"true\">{icon}</span> {word}</span>"
@@ -143,7 +140,8 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        for (value, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")] {
+        for (value, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")]
+        {
             assert_eq!(number(&value), text);
         }
     }

@@ -64,10 +64,7 @@ pub(crate) async fn mark_deleting(db: impl PgExecutor<'_>, id: ProjectId) -> Res
 }
 
 /// Removes a project's row, and the project from every scope that names it.
-pub(crate) async fn remove(
-    tx: &mut sqlx::PgConnection,
-    id: ProjectId,
-) -> Result<(), sqlx::Error> {
+pub(crate) async fn remove(tx: &mut sqlx::PgConnection, id: ProjectId) -> Result<(), sqlx::Error> {
     for statement in [
         "UPDATE hub.app_user SET projects = array_remove(projects, $1) WHERE $1 = ANY(projects)",
         "UPDATE hub.api_token SET projects = array_remove(projects, $1) WHERE $1 = ANY(projects)",

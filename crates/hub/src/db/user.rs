@@ -73,13 +73,11 @@ pub(crate) async fn credentials(
     db: impl PgExecutor<'_>,
     name: &str,
 ) -> Result<Option<Credentials>, Failure> {
-    sqlx::query_as(
-        "SELECT id, name, password_hash FROM hub.app_user WHERE lower(name) = lower($1)",
-    )
-    .bind(name)
-    .fetch_optional(db)
-    .await
-    .map_err(failure)
+    sqlx::query_as("SELECT id, name, password_hash FROM hub.app_user WHERE lower(name) = lower($1)")
+        .bind(name)
+        .fetch_optional(db)
+        .await
+        .map_err(failure)
 }
 
 /// Adds a user; none when the name is taken.

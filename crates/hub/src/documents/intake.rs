@@ -316,10 +316,7 @@ mod tests {
         assert_eq!(check(None, Some("aGk=")).unwrap(), b"hi");
         assert!(check(None, None).is_err());
         assert!(check(Some("a".into()), Some("aGk=")).is_err());
-        assert_eq!(
-            check(None, Some("%%")).unwrap_err().violations[0].field,
-            "content_base64"
-        );
+        assert_eq!(check(None, Some("%%")).unwrap_err().violations[0].field, "content_base64");
         let too_large = check(Some("a".repeat(DOCUMENT_BYTES_MAX + 1)), None).unwrap_err();
         assert_eq!(too_large.reason, Reason::TooLarge);
     }

@@ -23,8 +23,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.starts_with("application/json"));
         if !is_json {
-            let failure =
-                Failure::new(Reason::InvalidInput, "send JSON with `Content-Type: application/json`");
+            let failure = Failure::new(
+                Reason::InvalidInput,
+                "send JSON with `Content-Type: application/json`",
+            );
             return Err(Problem::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, failure));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(body_failure)?;

@@ -29,11 +29,7 @@ const FORM_BYTES_MAX: usize = 256 * 1024;
 
 /// The gate of the REST API: a bearer token, or a session that sends its CSRF secret with each
 /// write.
-pub(crate) async fn api(
-    State(app): State<Arc<App>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn api(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let who = match identity::identify(&app, request.headers()).await {
         Ok(who) => who,
         Err(failure) => return refuse(failure),
@@ -149,9 +145,8 @@ fn sign_in_first(request: &Request) -> Response {
         ));
     }
     let here = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("next", here)
-        .finish();
+    let query =
+        url::form_urlencoded::Serializer::new(String::new()).append_pair("next", here).finish();
     let to = if here == "/" { "/sign-in".to_owned() } else { format!("/sign-in?{query}") };
     ([(header::CACHE_CONTROL, "no-store")], Redirect::to(&to)).into_response()
 }

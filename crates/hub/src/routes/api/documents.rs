@@ -76,11 +76,8 @@ pub(super) async fn submit(
     Json(body): Json<Value>,
 ) -> Result<(StatusCode, axum::Json<Accepted>), Problem> {
     let many = body.get("documents").is_some();
-    let documents = if many {
-        read::<NewDocuments>(body)?.documents
-    } else {
-        vec![read::<NewDocument>(body)?]
-    };
+    let documents =
+        if many { read::<NewDocuments>(body)?.documents } else { vec![read::<NewDocument>(body)?] };
     let mut results = documents::submit(&app, &who, documents).await?;
     if !many {
         results =

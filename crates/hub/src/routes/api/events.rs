@@ -1,11 +1,6 @@
 //! `/api/jobs/events`: jobs as they change, by server-sent events.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,

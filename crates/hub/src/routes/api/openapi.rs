@@ -5,7 +5,9 @@ use utoipa::{
     OpenApi,
     openapi::{
         Components, InfoBuilder, OpenApiBuilder,
-        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+        security::{
+            ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+        },
     },
 };
 

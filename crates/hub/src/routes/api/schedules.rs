@@ -9,7 +9,7 @@ use crate::{
     error::{Problem, ProblemBody},
     identity::Identity,
     routes::extract::Query,
-    sources::{self, SchedulePreview, ScheduleParams},
+    sources::{self, ScheduleParams, SchedulePreview},
 };
 
 /// What a schedule means and when it fires next.

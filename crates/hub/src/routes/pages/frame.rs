@@ -110,10 +110,7 @@ impl Visit {
 impl FromRequestParts<Arc<App>> for Visit {
     type Rejection = PageError;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        _: &Arc<App>,
-    ) -> Result<Self, PageError> {
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, PageError> {
         let who = parts.extensions.get::<Identity>().cloned().ok_or_else(|| {
             Failure::new(Reason::Unauthenticated, "this page does not know who asks")
         })?;

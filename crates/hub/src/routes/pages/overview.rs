@@ -38,10 +38,7 @@ struct Attention {
     why: String,
 }
 
-pub(super) async fn show(
-    State(app): State<Arc<App>>,
-    visit: Visit,
-) -> Result<Response, PageError> {
+pub(super) async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, PageError> {
     let status = status::status(&app, &visit.who).await?;
     // Ingestion that does not answer is told by the status already.
     let sources = sources::named(&app, &visit.who, &[]).await.unwrap_or_default();
@@ -100,7 +97,8 @@ fn attention(status: &Status, sources: &[Source]) -> Vec<Attention> {
             why: status.index.warning.clone(),
         });
     }
-    let bad = |source: &&Source| matches!(source.freshness.as_str(), "failing" | "overdue" | "held");
+    let bad =
+        |source: &&Source| matches!(source.freshness.as_str(), "failing" | "overdue" | "held");
     list.extend(sources.iter().filter(bad).take(SOURCES_SHOWN_MAX).map(|source| Attention {
         state: match source.freshness.as_str() {
             "failing" => "failing",

@@ -42,10 +42,7 @@ struct Page {
     errors: Errors,
 }
 
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    visit: Visit,
-) -> Result<Response, PageError> {
+pub(super) async fn list(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, PageError> {
     page(&app, &visit, Fields::default(), Errors::default()).await
 }
 

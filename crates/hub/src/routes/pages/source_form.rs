@@ -143,10 +143,7 @@ impl Fields {
     }
 }
 
-pub(super) async fn new(
-    State(app): State<Arc<App>>,
-    visit: Visit,
-) -> Result<Response, PageError> {
+pub(super) async fn new(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, PageError> {
     visit.who.require_role(Role::Operator)?;
     let form = Fields {
         kind: "feed".to_owned(),
@@ -248,8 +245,11 @@ async fn preview(app: &App, visit: &Visit, expression: &str, zone: &str) -> Stri
     let (expression, zone) = (expression.trim().to_owned(), zone.trim().to_owned());
     match sources::preview_schedule(app, &visit.who, expression, zone).await {
         Ok(preview) => {
-            let runs: Vec<String> =
-                preview.next_runs.iter().map(|at| at.format("%a %Y-%m-%d %H:%M").to_string()).collect();
+            let runs: Vec<String> = preview
+                .next_runs
+                .iter()
+                .map(|at| at.format("%a %Y-%m-%d %H:%M").to_string())
+                .collect();
             format!("{}. Next: {} (UTC).", preview.text, runs.join(", "))
         }
         Err(failure) => failure.message,

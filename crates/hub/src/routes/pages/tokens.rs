@@ -62,10 +62,7 @@ struct Page {
     made: Option<MadeToken>,
 }
 
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    visit: Visit,
-) -> Result<Response, PageError> {
+pub(super) async fn list(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, PageError> {
     page(&app, &visit, Fields::default(), Errors::default(), None).await
 }
 

@@ -54,10 +54,7 @@ struct Show {
     errors: Errors,
 }
 
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    visit: Visit,
-) -> Result<Response, PageError> {
+pub(super) async fn list(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, PageError> {
     page(&app, &visit, Fields::default(), Errors::default()).await
 }
 
@@ -87,11 +84,8 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
     let user = find(&app, &visit, &id).await?;
-    let form = Fields {
-        role: user.role.clone(),
-        projects: user.projects.clone(),
-        ..Fields::default()
-    };
+    let form =
+        Fields { role: user.role.clone(), projects: user.projects.clone(), ..Fields::default() };
     one(&app, &visit, user, form, Errors::default()).await
 }
 
@@ -129,10 +123,7 @@ pub(super) async fn delete(
 
 async fn find(app: &App, visit: &Visit, id: &str) -> Result<User, Failure> {
     let users = users::list(app, &visit.who).await?;
-    users
-        .into_iter()
-        .find(|user| user.id == id)
-        .ok_or_else(|| Failure::not_found("user", id))
+    users.into_iter().find(|user| user.id == id).ok_or_else(|| Failure::not_found("user", id))
 }
 
 async fn page(

@@ -1,0 +1,51 @@
+//! Ingestion and knowledge as the hub sees them.
+
+mod ingestion;
+mod knowledge;
+
+use std::sync::{Arc, Mutex};
+
+use chassis::{auth, caller::Caller};
+use proto::{Failure, ProjectId, ingestion::v1 as wire, knowledge::v1 as know};
+use tonic::{Request, Status};
+
+/// What the services hold, and who asked for what.
+#[derive(Default)]
+pub struct World {
+    pub sources: Mutex<Vec<wire::Source>>,
+    pub documents: Mutex<Vec<know::Document>>,
+    pub submitted: Mutex<Vec<wire::SubmitItemsRequest>>,
+    pub searches: Mutex<Vec<know::SearchRequest>>,
+    pub created: Mutex<Vec<wire::CreateSourceRequest>>,
+    pub updated: Mutex<Vec<wire::UpdateSourceRequest>>,
+    /// (method, caller's name)
+    pub calls: Mutex<Vec<(&'static str, String)>>,
+}
+
+/// Both services over one world.
+#[derive(Clone, Default)]
+pub struct Fake(pub Arc<World>);
+
+impl Fake {
+    /// Notes a call and says who calls.
+    fn enter<T>(&self, method: &'static str, request: &Request<T>) -> Result<Arc<Caller>, Status> {
+        let caller = auth::caller(request)?;
+        self.0.calls.lock().unwrap().push((method, caller.name.clone()));
+        Ok(caller)
+    }
+
+    /// Who called a method, in order.
+    pub fn callers_of(&self, method: &str) -> Vec<String> {
+        let calls = self.0.calls.lock().unwrap();
+        calls.iter().filter(|(name, _)| *name == method).map(|(_, who)| who.clone()).collect()
+    }
+}
+
+/// Whether a caller may see what belongs to a project.
+fn sees(caller: &Caller, project: &str) -> bool {
+    project.parse::<ProjectId>().is_ok_and(|id| caller.may_read(id))
+}
+
+fn missing(what: &str, id: &str) -> Status {
+    Failure::not_found(what, id).into()
+}

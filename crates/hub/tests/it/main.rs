@@ -1,0 +1,16 @@
+//! The hub against real Postgres and NATS, with ingestion and knowledge played by servers that
+//! speak the real protocol and record what they are asked.
+
+mod access;
+mod bootstrap;
+mod documents;
+mod fake;
+mod jobs;
+mod pages;
+mod people;
+mod problems;
+mod projects;
+mod sign_in;
+mod sources;
+mod stand;
+mod streams;

@@ -1,0 +1,84 @@
+//! Sources over REST.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::stand::Stand;
+
+#[tokio::test]
+async fn a_source_is_added_with_the_callers_own_token() {
+    let stand = Stand::start().await;
+    let operator = stand.token("operator", &[]).await;
+    let body = json!({
+        "project": "web", "kind": "feed", "url": "https://a.example/feed.xml", "name": "news",
+        "priority": 7, "schedule": "*/15 * * * *", "zone": "Europe/Berlin",
+        "credential": { "kind": "basic", "username": "ann", "password": "hidden-word" },
+    });
+    let made = stand.post(&operator, "/api/sources", &body).await.expect(201);
+    assert!(!made.text.contains("hidden-word"));
+    let made = made.json();
+    assert_eq!(made["project"], "web");
+    assert_eq!(made["priority"], 7);
+    assert_eq!(made["schedule"], "*/15 * * * *");
+    assert_eq!(made["next_runs"].as_array().unwrap().len(), 3);
+    assert_eq!(stand.fake.callers_of("create_source"), ["a operator"]);
+    let sent = stand.fake.0.created.lock().unwrap()[0].clone();
+    assert_eq!(sent.schedule.unwrap().zone, "Europe/Berlin");
+    let audit = stand.get(&stand.admin, "/api/audit").await.expect(200).text;
+    assert!(audit.contains("source.create") && !audit.contains("hidden-word"));
+    // The same address again.
+    let again = stand.post(&operator, "/api/sources", &body).await.expect(409).json();
+    assert_eq!(again["errors"][0]["field"], "url");
+}
+
+#[tokio::test]
+async fn a_change_touches_only_what_it_names() {
+    let stand = Stand::start().await;
+    stand.project("p").await;
+    let id = stand.feed("p", "news").await;
+    let path = format!("/api/sources/{id}");
+    let change = json!({ "zone": "Asia/Tokyo", "credential": { "kind": "none" } });
+    stand.send(&stand.admin, Method::PATCH, &path, &change).await.expect(200);
+    let sent = stand.fake.0.updated.lock().unwrap()[0].clone();
+    assert_eq!((sent.name, sent.url, sent.priority, sent.paused), (None, None, None, None));
+    // A schedule travels whole: the expression comes along with its new zone.
+    assert_eq!(sent.schedule.unwrap().expression, "hourly");
+    assert!(sent.clear_credential);
+
+    let paused = stand.send(&stand.admin, Method::PATCH, &path, &json!({ "paused": true })).await;
+    assert_eq!(paused.expect(200).json()["paused"], true);
+    assert!(stand.fake.0.updated.lock().unwrap()[1].schedule.is_none());
+    let audit = stand.get(&stand.admin, "/api/audit").await.expect(200).json();
+    assert_eq!(audit["items"][0]["before"], json!({ "paused": false }));
+    assert_eq!(audit["items"][0]["after"], json!({ "paused": true }));
+}
+
+#[tokio::test]
+async fn a_source_is_run_tested_and_deleted() {
+    let stand = Stand::start().await;
+    stand.project("p").await;
+    let id = stand.feed("p", "news").await;
+    let post = async |path: String| stand.post(&stand.admin, &path, &json!({})).await;
+    assert!(post(format!("/api/sources/{id}/run")).await.expect(202).json()["job_id"].is_string());
+    assert_eq!(post(format!("/api/sources/{id}/test")).await.expect(200).json()["items"], 12);
+    let body = json!({ "kind": "feed", "url": "https://a.example/page.html" });
+    let refused = stand.post(&stand.admin, "/api/sources/test", &body).await.expect(422).json();
+    assert_eq!(refused["code"], "NOT_A_FEED");
+    let runs = stand.get(&stand.admin, &format!("/api/sources/{id}/runs")).await.expect(200);
+    assert_eq!(runs.json()["items"][1]["error"], "a.example answered 503");
+    let path = format!("/api/sources/{id}");
+    stand.send(&stand.admin, Method::DELETE, &path, &json!({})).await.expect(202);
+    stand.get(&stand.admin, &path).await.expect(404);
+    stand.send(&stand.admin, Method::DELETE, &path, &json!({})).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_schedule_is_explained() {
+    let stand = Stand::start().await;
+    let path = "/api/schedules/preview?expression=hourly&zone=UTC";
+    let preview = stand.get(&stand.admin, path).await.expect(200).json();
+    assert_eq!(preview["text"], "Every hour");
+    assert_eq!(preview["next_runs"].as_array().unwrap().len(), 3);
+    let path = "/api/schedules/preview?expression=every+now+and+then";
+    stand.get(&stand.admin, path).await.expect(400);
+}
