@@ -43,7 +43,10 @@ impl Bus {
             let message = PublishMessage::build()
                 .payload(envelope.encode_to_vec().into())
                 .message_id(&envelope.event_id);
-            let sent = self.jetstream.send_publish(envelope.r#type.clone(), message).await;
+            let sent = self
+                .jetstream
+                .send_publish(envelope.r#type.clone(), message)
+                .await;
             sent.map_err(|e| Error::refused("take a fact", e))?
                 .await
                 .map_err(|e| Error::refused("acknowledge a fact", e))
@@ -117,14 +120,22 @@ impl Events {
     }
 
     async fn poll(&mut self) -> Result<Option<Received>, Error> {
-        let refused = |source| Error::Refused { what: "hand out facts".into(), source };
+        let refused = |source| Error::Refused {
+            what: "hand out facts".into(),
+            source,
+        };
         if self.batch.is_none() {
             let consumer = self.consumer().await?;
-            let batch = consumer.batch().max_messages(BATCH_MAX).expires(REQUEST_EXPIRES);
+            let batch = consumer
+                .batch()
+                .max_messages(BATCH_MAX)
+                .expires(REQUEST_EXPIRES);
             let batch = batch.messages().await;
             self.batch = Some(batch.map_err(|source| refused(source.into()))?.boxed());
         }
-        let Some(batch) = &mut self.batch else { return Ok(None) };
+        let Some(batch) = &mut self.batch else {
+            return Ok(None);
+        };
         let Some(message) = batch.next().await.transpose().map_err(refused)? else {
             self.batch = None;
             return Ok(None);

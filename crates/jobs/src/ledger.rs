@@ -1,5 +1,6 @@
 //! What people see of the ledger and do to it.
 
+pub mod act;
 pub mod dead;
 
 use std::collections::BTreeMap;
@@ -7,10 +8,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use proto::{Failure, JobId, ProjectId, Reason};
+use proto::{Failure, JobId, ProjectId};
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
+pub use act::{cancel, cancel_group, pause_kind, resume_kind, retry};
 pub use dead::{DeadGroup, dead_groups, discard_dead, retry_dead};
 
 /// Jobs on one page, at most.
@@ -66,7 +68,9 @@ impl FromStr for State {
         Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
             Failure::invalid(
                 "state",
-                format!("there is no job state {text:?}; use queued, running, done, dead, cancelled"),
+                format!(
+                    "there is no job state {text:?}; use queued, running, done, dead, cancelled"
+                ),
             )
         })
     }
@@ -315,135 +319,4 @@ pub async fn waiting(
     .fetch_one(executor)
     .await?;
     Ok(waiting.unsigned_abs())
-}
-
-/// Queues a dead or cancelled job again, its attempts kept and its cursor too; one that waits for
-/// its due time is due now.
-///
-/// # Errors
-/// `NOT_FOUND`; `CONFLICT` when it runs or is done, or when a newer job with its key is at work.
-pub async fn retry(pool: &PgPool, id: JobId) -> Result<Record, Failure> {
-    let retried: Result<Option<Record>, sqlx::Error> = sqlx::query_as(
-        "WITH retried AS (
-             UPDATE jobs.job
-             SET state = 'queued', attempt = 0, crashes = 0, due_at = now(), finished_at = NULL,
-                 dispatched_at = NULL, cancel_requested = false, error_signature = NULL,
-                 expires_at = greatest(expires_at, now() + (expires_at - created_at))
-             WHERE id = $1 AND state IN ('dead', 'cancelled', 'queued')
-             RETURNING *)
-         SELECT *, pg_notify('jobs', 'due ' || kind || ' ' || priority)::text FROM retried",
-    )
-    .bind(id)
-    .fetch_optional(pool)
-    .await;
-    match retried {
-        Ok(Some(record)) => Ok(record),
-        Ok(None) => {
-            let (record, _) = get(pool, id).await?;
-            Err(conflict(&record, "retried: only a dead, cancelled or waiting job can be"))
-        }
-        Err(error) if is_unique_violation(&error) => {
-            let (record, _) = get(pool, id).await?;
-            Err(conflict(&record, "retried, as a newer job for the same thing is at work"))
-        }
-        Err(error) => Err(database::failure(error)),
-    }
-}
-
-/// Ends a job: at once when it waits, within moments when it runs.
-///
-/// # Errors
-/// `NOT_FOUND`; `CONFLICT` when it has ended.
-pub async fn cancel(pool: &PgPool, id: JobId) -> Result<Record, Failure> {
-    let cancelled: Option<Record> = sqlx::query_as(
-        "WITH cancelled AS (
-             UPDATE jobs.job
-             SET state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
-                 finished_at = CASE WHEN state = 'queued' THEN now() END,
-                 cancel_requested = true
-             WHERE id = $1 AND state IN ('queued', 'running')
-             RETURNING *)
-         SELECT *, pg_notify('jobs', 'cancel ' || id)::text FROM cancelled",
-    )
-    .bind(id)
-    .fetch_optional(pool)
-    .await
-    .map_err(database::failure)?;
-    match cancelled {
-        Some(record) => Ok(record),
-        None => Err(conflict(&get(pool, id).await?.0, "cancelled any more")),
-    }
-}
-
-/// Ends every unfinished job of a group but those of the kind `but`, in the caller's transaction,
-/// and says how many it was: those that wait at once, those that run within moments.
-///
-/// # Errors
-/// When the database refuses or is away.
-pub async fn cancel_group(
-    executor: impl PgExecutor<'_>,
-    group: Uuid,
-    but: &str,
-) -> Result<u64, sqlx::Error> {
-    let cancelled: i64 = sqlx::query_scalar(
-        "WITH cancelled AS (
-             UPDATE jobs.job
-             SET state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
-                 finished_at = CASE WHEN state = 'queued' THEN now() END,
-                 cancel_requested = true
-             WHERE group_id = $1 AND kind <> $2 AND state IN ('queued', 'running')
-             RETURNING id, state),
-         told AS (SELECT pg_notify('jobs', 'cancel ' || id) FROM cancelled WHERE state = 'running')
-         SELECT (SELECT count(*) FROM cancelled) + 0 * (SELECT count(*) FROM told)",
-    )
-    .bind(group)
-    .bind(but)
-    .fetch_one(executor)
-    .await?;
-    Ok(cancelled.unsigned_abs())
-}
-
-/// Lets a kind rest: nothing of it is dispatched or claimed until [`resume_kind`].
-///
-/// # Errors
-/// `NOT_FOUND` when no worker ever registered it, or what the database said.
-pub async fn pause_kind(executor: impl PgExecutor<'_>, kind: &str) -> Result<(), Failure> {
-    set_paused(executor, kind, true).await
-}
-
-/// Ends the rest of a kind.
-///
-/// # Errors
-/// As [`pause_kind`].
-pub async fn resume_kind(executor: impl PgExecutor<'_>, kind: &str) -> Result<(), Failure> {
-    set_paused(executor, kind, false).await
-}
-
-async fn set_paused(
-    executor: impl PgExecutor<'_>,
-    kind: &str,
-    paused: bool,
-) -> Result<(), Failure> {
-    let updated = sqlx::query("UPDATE jobs.kind SET paused = $2 WHERE kind = $1")
-        .bind(kind)
-        .bind(paused)
-        .execute(executor)
-        .await
-        .map_err(database::failure)?;
-    if updated.rows_affected() == 1 {
-        return Ok(());
-    }
-    Err(Failure::not_found("kind of job", kind))
-}
-
-fn conflict(record: &Record, what: &str) -> Failure {
-    Failure::new(
-        Reason::Conflict,
-        format!("job {} is {} and cannot be {what}", record.id, record.state),
-    )
-    .fact("state", record.state)
-}
-
-fn is_unique_violation(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }

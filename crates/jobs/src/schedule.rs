@@ -76,8 +76,7 @@ pub fn describe(expression: &str, zone: &str, key: &str) -> Result<String, Failu
 pub async fn upsert(connection: &mut PgConnection, spec: &Spec) -> Result<(), sqlx::Error> {
     // A parsed schedule has a next time; a century off stands for "never" if that ever changes.
     let now = Utc::now();
-    let next_at =
-        spec.schedule.next_after(now).unwrap_or_else(|| now + TimeDelta::days(36_500));
+    let next_at = spec.schedule.next_after(now).unwrap_or_else(|| now + TimeDelta::days(36_500));
     sqlx::query(
         "INSERT INTO jobs.schedule AS schedule
              (key, expression, zone, jitter_s, next_at, kind, job_key, project_id, group_id,
@@ -205,12 +204,7 @@ async fn fire(connection: &mut PgConnection, row: &Due) -> Result<(), sqlx::Erro
     let next_at = schedule.next_after(row.now.max(tick));
     let update = "UPDATE jobs.schedule
         SET last_at = $2, next_at = coalesce($3, now() + interval '100 years') WHERE key = $1";
-    sqlx::query(update)
-        .bind(&row.key)
-        .bind(tick)
-        .bind(next_at)
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(update).bind(&row.key).bind(tick).bind(next_at).execute(&mut *connection).await?;
     if is_fired(connection, &row.key, tick).await? {
         return Ok(());
     }

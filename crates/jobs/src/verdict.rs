@@ -201,6 +201,13 @@ mod tests {
     }
 
     #[test]
+    fn work_that_waits_for_something_else_is_not_charged_until_it_expires() {
+        let later = |seconds| Ended::Returned(Ok(Outcome::Later(Duration::from_secs(seconds))));
+        check(later(60), SITUATION, ("yielded", false, 60));
+        check(later(7200), SITUATION, ("yielded", true, u64::MAX));
+    }
+
+    #[test]
     fn the_eighth_transient_failure_is_the_last() {
         let ended = || Ended::Returned(Err(Error::Transient(failure())));
         check(ended(), Situation { attempt: 7, ..SITUATION }, ("transient", true, 64));

@@ -67,10 +67,8 @@ macro_rules! retriable {
     };
 }
 
-const RETRIABLE: &str = retriable!(
-    "SELECT count(*) FROM (SELECT FROM jobs.job AS job WHERE",
-    "LIMIT $7) AS counted"
-);
+const RETRIABLE: &str =
+    retriable!("SELECT count(*) FROM (SELECT FROM jobs.job AS job WHERE", "LIMIT $7) AS counted");
 
 const RETRY: &str = retriable!(
     "WITH chosen AS (SELECT job.id FROM jobs.job AS job WHERE",

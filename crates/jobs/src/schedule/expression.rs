@@ -134,10 +134,7 @@ fn parse_cron(expression: &str) -> Result<Cron, String> {
     if fields != FIELDS {
         return Err(format!("it has {fields} fields instead of {FIELDS}"));
     }
-    let parser = CronParser::builder()
-        .seconds(Seconds::Disallowed)
-        .year(Year::Disallowed)
-        .build();
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
     parser.parse(expression).map_err(|error| error.to_string().trim_end_matches('.').to_owned())
 }
 

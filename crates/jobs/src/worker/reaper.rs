@@ -68,8 +68,7 @@ async fn reap(
 ) -> Result<(), sqlx::Error> {
     let signature = signature::of(LOST);
     let mut transaction = core.pool.begin().await?;
-    let crashed =
-        db::reap::silent(&mut transaction, kinds, lease, now, (LOST, &signature)).await?;
+    let crashed = db::reap::silent(&mut transaction, kinds, lease, now, (LOST, &signature)).await?;
     for job in &crashed {
         settle::tell_crash(&mut transaction, job, LOST).await?;
     }
@@ -120,7 +119,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_reaping_within_one_lease_of_a_gap(gaps in proptest::collection::vec(1i64..90, 1..40)) {
+        fn no_reaping_within_one_lease_of_a_gap(
+            gaps in proptest::collection::vec(1i64..90, 1..40),
+        ) {
             let mut patience = Patience::default();
             let (mut now, mut gap_ended) = (0, 0);
             patience.is_over(at(0), LEASE);

@@ -7,8 +7,7 @@ use crate::error::Error;
 use crate::job::{Job, Limits, Outcome, RetryPolicy};
 use crate::run::Run;
 
-type Runner =
-    Box<dyn Fn(&str, Run) -> BoxFuture<'static, Result<Outcome, Error>> + Send + Sync>;
+type Runner = Box<dyn Fn(&str, Run) -> BoxFuture<'static, Result<Outcome, Error>> + Send + Sync>;
 
 /// A kind as the worker needs it.
 pub(crate) struct Registered {
@@ -36,7 +35,11 @@ impl Registered {
         Self { kind: J::KIND, limits: J::LIMITS, retry: J::RETRY, runner }
     }
 
-    pub(crate) fn run(&self, payload: &str, run: Run) -> BoxFuture<'static, Result<Outcome, Error>> {
+    pub(crate) fn run(
+        &self,
+        payload: &str,
+        run: Run,
+    ) -> BoxFuture<'static, Result<Outcome, Error>> {
         (self.runner)(payload, run)
     }
 }

@@ -37,7 +37,8 @@ pub(super) async fn settle(
         match db::within(write(core, claimed, token, &verdict)).await {
             Ok(()) => return,
             Err(error) if database::is_transient(&error) => {
-                tracing::warn!(job.id = %claimed.id, error = %error, "a job's end is not written yet");
+                let id = claimed.id;
+                tracing::warn!(job.id = %id, error = %error, "a job's end is not written yet");
             }
             Err(error) => {
                 tracing::error!(job.id = %claimed.id, error = %error, "a job's end was refused");
@@ -66,9 +67,7 @@ async fn write(
     let id = claimed.id;
     let held = match verdict {
         Verdict::Nothing => return Ok(()),
-        Verdict::Done => {
-            db::settle::complete(&mut *core.pool.acquire().await?, id, token).await?
-        }
+        Verdict::Done => db::settle::complete(&mut *core.pool.acquire().await?, id, token).await?,
         Verdict::Requeue { outcome, error, after, charged } => {
             let error = error.as_ref().map(|error| db::text(error, db::ERROR_CHARS_MAX));
             let how =
@@ -112,8 +111,7 @@ async fn bury(
         db::settle::bury(&mut transaction, claimed.id, token, (outcome, &error, &signature))
             .await?;
     if state.as_deref() == Some("dead") {
-        tell_death(&mut transaction, claimed.id, &claimed.kind, claimed.project_id, &error)
-            .await?;
+        tell_death(&mut transaction, claimed.id, &claimed.kind, claimed.project_id, &error).await?;
     }
     transaction.commit().await?;
     Ok(state.is_some())
@@ -165,7 +163,6 @@ pub(super) async fn tell_death(
 ) -> Result<(), sqlx::Error> {
     tracing::error!(job.id = %id, kind, error, "a job is dead");
     metrics::counter!(names::DEAD_LETTERED, names::TASK_TYPE => kind.to_owned()).increment(1);
-    let died =
-        JobDied { job_id: id.to_string(), kind: kind.to_owned(), error: error.to_owned() };
+    let died = JobDied { job_id: id.to_string(), kind: kind.to_owned(), error: error.to_owned() };
     outbox::publish(connection, &JOB_DIED.envelope(project, 0, &died)).await
 }

@@ -99,7 +99,9 @@ async fn take(core: &Core, kind: &Kind, lane: Option<Lane>, stop: &Shutdown) -> 
         () = stop.cancelled() => return false,
         company = core.company.read() => company,
     };
-    let Some((claimed, token)) = claim_best(core, kind, lane, stop).await else { return false };
+    let Some((claimed, token)) = claim_best(core, kind, lane, stop).await else {
+        return false;
+    };
     run(core, claimed, token, stop).await;
     true
 }
@@ -126,8 +128,7 @@ async fn claim_best(
     stop: &Shutdown,
 ) -> Option<(Claimed, Uuid)> {
     let name = kind.registered.kind;
-    let first =
-        lane.unwrap_or_else(|| Lane::of_claim(kind.claims.load(Ordering::Relaxed)));
+    let first = lane.unwrap_or_else(|| Lane::of_claim(kind.claims.load(Ordering::Relaxed)));
     let claimant = claimant(core);
     let claimed = async {
         let best = db::claim::best(&core.pool, claimant, name, first).await?;
@@ -141,11 +142,7 @@ async fn claim_best(
     Some(claimed)
 }
 
-async fn claim_suspect(
-    core: &Core,
-    kinds: &[String],
-    stop: &Shutdown,
-) -> Option<(Claimed, Uuid)> {
+async fn claim_suspect(core: &Core, kinds: &[String], stop: &Shutdown) -> Option<(Claimed, Uuid)> {
     if stop.is_cancelled() {
         return None;
     }

@@ -128,7 +128,8 @@ async fn pages_of_a_list_do_not_overlap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_past_its_retention_is_removed_and_nothing_else() {
     let world = World::new().await;
-    let ids = [("old", "done", 4), ("new", "done", 2), ("old dead", "dead", 31), ("dead", "dead", 29)];
+    let ids =
+        [("old", "done", 4), ("new", "done", 2), ("old dead", "dead", 31), ("dead", "dead", 29)];
     for (name, state, days) in ids {
         let id = world.many(name).await;
         sqlx::query(

@@ -214,7 +214,8 @@ async fn postgres_stopped_for_longer_than_a_lease_makes_no_suspects() {
 async fn work_that_hogs_the_processor_keeps_its_lease() {
     let world = World::new().await;
     let script = Script::new(|_, run| async move {
-        std::thread::sleep(config_lease() * 3); // computes, and never yields to the runtime
+        #[expect(clippy::disallowed_methods, reason = "stands for work that never yields")]
+        std::thread::sleep(config_lease() * 3);
         assert!(!run.is_cancelled());
         Ok(Outcome::Done)
     });

@@ -1,5 +1,7 @@
 //! The ledger and its worker against real servers, and against their loss.
 
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+
 mod dead_letters;
 mod facts;
 mod faults;

@@ -11,7 +11,7 @@ use testkit::{eventually, eventually_eq};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::world::{Many, PATIENCE, Script, Single, World};
+use crate::world::{Brief, Many, PATIENCE, Script, Single, World};
 
 fn unavailable() -> Error {
     Error::transient(Reason::Unavailable, "the site https://a.example is away")
@@ -361,9 +361,25 @@ async fn a_run_that_lost_its_lease_is_told_and_can_write_nothing() {
     let id = world.many("a").await;
     eventually(PATIENCE, || async {
         let record = world.record(id).await;
-        if script.seen().len() == 1 && record.state == State::Running { Ok(()) } else { Err(record) }
+        if script.seen().len() == 1 && record.state == State::Running {
+            Ok(())
+        } else {
+            Err(record)
+        }
     })
     .await;
     worker.drain().await;
     assert_eq!(world.record(id).await.state, State::Running, "nothing was written over it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_takes_too_long_is_ended_and_charged() {
+    let world = World::new().await;
+    let worker = world.worker(&Script::new(|_, _| std::future::pending())).await;
+    let job = Brief { name: "endless".into() };
+    let id = world.enqueue(NewJob::new(&job, "endless")).await.id;
+    let dead = world.ends(id, State::Dead).await;
+    assert_eq!(world.outcomes(id).await, ["transient"; 3]);
+    assert!(dead.last_error.unwrap().starts_with("took longer than its limit of 0.1 s"));
+    worker.drain().await;
 }

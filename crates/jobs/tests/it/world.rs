@@ -63,7 +63,7 @@ impl Script {
 }
 
 macro_rules! kind {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $concurrency:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $concurrency:literal, $run_ms:literal) => {
         $(#[$doc])*
         #[derive(Debug, Serialize, Deserialize)]
         pub(crate) struct $name {
@@ -73,7 +73,7 @@ macro_rules! kind {
         impl Job for $name {
             const KIND: &'static str = $kind;
             const LIMITS: Limits =
-                Limits { run_ms: 20_000, slice_ms: 50, concurrency: $concurrency, expires_s: 60 };
+                Limits { run_ms: $run_ms, slice_ms: 50, concurrency: $concurrency, expires_s: 60 };
             const RETRY: RetryPolicy = RetryPolicy { first_ms: 20, cap_ms: 100, attempts_max: 3 };
             type Context = Script;
 
@@ -84,8 +84,9 @@ macro_rules! kind {
         }
     };
 }
-kind!(/** Several at once. */ Many, "test.many", 4);
-kind!(/** One at a time. */ Single, "test.single", 1);
+kind!(/** Several at once. */ Many, "test.many", 4, 20_000);
+kind!(/** One at a time. */ Single, "test.single", 1, 20_000);
+kind!(/** Ended early. */ Brief, "test.brief", 1, 100);
 
 /// Servers with the ledger's schema.
 pub(crate) struct World {
@@ -111,12 +112,13 @@ impl World {
         Self { pool, nats, bus, database }
     }
 
-    /// A worker of both kinds with a pool of its own, as another process would have.
+    /// A worker of all kinds with a pool of its own, as another process would have.
     pub(crate) async fn worker(&self, script: &Script) -> Running {
         let pool = connect(&self.database).await;
         let worker = Worker::builder(pool, self.bus.clone(), "test", config())
             .register::<Many>(script.clone())
-            .register::<Single>(script.clone());
+            .register::<Single>(script.clone())
+            .register::<Brief>(script.clone());
         let stop = Shutdown::new();
         let mut task = JoinSet::new();
         task.spawn(worker.run(stop.clone()));
