@@ -117,21 +117,14 @@ fn credentials(config: &Config, servers: &[ServerAddr]) -> Option<(String, Strin
     }
     let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let server = servers.iter().find(|server| server.has_user_pass())?;
-    Some((
-        decoded(server.username()?),
-        decoded(server.password().unwrap_or_default()),
-    ))
+    Some((decoded(server.username()?), decoded(server.password().unwrap_or_default())))
 }
 
 /// 50 ms, 100 ms, 200 ms … so that a restart is noticed at once and an outage costs little.
 fn reconnect_delay(attempts: usize) -> Duration {
     const FIRST: Duration = Duration::from_millis(50);
-    let doublings = u32::try_from(attempts.saturating_sub(1))
-        .unwrap_or(u32::MAX)
-        .min(16);
-    FIRST
-        .saturating_mul(1 << doublings)
-        .min(RECONNECT_DELAY_MAX)
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
+    FIRST.saturating_mul(1 << doublings).min(RECONNECT_DELAY_MAX)
 }
 
 fn log(event: &Event) {
@@ -151,15 +144,9 @@ mod tests {
 
     fn credentials_of(user: &str, url: &str) -> Option<(String, String)> {
         let password = Secret::from("set".to_owned());
-        let config = Config {
-            url: Secret::default(),
-            user: user.to_owned(),
-            password,
-        };
-        let servers: Vec<ServerAddr> = url
-            .split(',')
-            .map(|url| url.parse().expect("a URL"))
-            .collect();
+        let config = Config { url: Secret::default(), user: user.to_owned(), password };
+        let servers: Vec<ServerAddr> =
+            url.split(',').map(|url| url.parse().expect("a URL")).collect();
         credentials(&config, &servers)
     }
 
@@ -167,10 +154,7 @@ mod tests {
     fn credentials_come_from_the_configuration_or_else_from_the_url() {
         let pair = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
         assert_eq!(credentials_of("", "nats://h:1"), None);
-        assert_eq!(
-            credentials_of("", "nats://h:1,nats://u:p%40s@h:2"),
-            pair("u", "p@s")
-        );
+        assert_eq!(credentials_of("", "nats://h:1,nats://u:p%40s@h:2"), pair("u", "p@s"));
         assert_eq!(credentials_of("me", "nats://u:p@h:1"), pair("me", "set"));
     }
 

@@ -27,9 +27,6 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn refused(what: impl Into<String>, source: impl Into<async_nats::Error>) -> Self {
-        Self::Refused {
-            what: what.into(),
-            source: source.into(),
-        }
+        Self::Refused { what: what.into(), source: source.into() }
     }
 }

@@ -43,10 +43,7 @@ impl Bus {
             let message = PublishMessage::build()
                 .payload(envelope.encode_to_vec().into())
                 .message_id(&envelope.event_id);
-            let sent = self
-                .jetstream
-                .send_publish(envelope.r#type.clone(), message)
-                .await;
+            let sent = self.jetstream.send_publish(envelope.r#type.clone(), message).await;
             sent.map_err(|e| Error::refused("take a fact", e))?
                 .await
                 .map_err(|e| Error::refused("acknowledge a fact", e))
@@ -120,16 +117,10 @@ impl Events {
     }
 
     async fn poll(&mut self) -> Result<Option<Received>, Error> {
-        let refused = |source| Error::Refused {
-            what: "hand out facts".into(),
-            source,
-        };
+        let refused = |source| Error::Refused { what: "hand out facts".into(), source };
         if self.batch.is_none() {
             let consumer = self.consumer().await?;
-            let batch = consumer
-                .batch()
-                .max_messages(BATCH_MAX)
-                .expires(REQUEST_EXPIRES);
+            let batch = consumer.batch().max_messages(BATCH_MAX).expires(REQUEST_EXPIRES);
             let batch = batch.messages().await;
             self.batch = Some(batch.map_err(|source| refused(source.into()))?.boxed());
         }

@@ -79,8 +79,7 @@ impl Bus {
     }
 
     pub(crate) async fn declare(&self, stream: &str) -> Result<(), Error> {
-        self.declare_stream(if stream == JOBS { jobs() } else { events() })
-            .await
+        self.declare_stream(if stream == JOBS { jobs() } else { events() }).await
     }
 
     async fn declare_stream(&self, config: Config) -> Result<(), Error> {

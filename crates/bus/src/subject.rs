@@ -34,10 +34,7 @@ pub struct Fact<P> {
 
 impl<P: Message + Default> Fact<P> {
     const fn new(subject: &'static str) -> Self {
-        Self {
-            subject,
-            payload: PhantomData,
-        }
+        Self { subject, payload: PhantomData }
     }
 
     /// The subject's text.
@@ -102,17 +99,10 @@ mod tests {
 
     #[test]
     fn a_fact_keeps_its_payload_and_refuses_anothers() {
-        let died = JobDied {
-            job_id: "7".into(),
-            kind: "a.b".into(),
-            error: "x".into(),
-        };
+        let died = JobDied { job_id: "7".into(), kind: "a.b".into(), error: "x".into() };
         let envelope = JOB_DIED.envelope(None, 3, &died);
         assert_eq!(JOB_DIED.decode(&envelope).expect("decodes"), Some(died));
-        assert_eq!(
-            SOURCE_POLLED.decode(&envelope).expect("no bytes read"),
-            None
-        );
+        assert_eq!(SOURCE_POLLED.decode(&envelope).expect("no bytes read"), None);
     }
 
     #[test]

@@ -50,8 +50,7 @@ impl Bus {
                 acks.push(sent.map_err(|e| Error::refused("take a ticket", e))?);
             }
             for ack in acks {
-                ack.await
-                    .map_err(|e| Error::refused("acknowledge a ticket", e))?;
+                ack.await.map_err(|e| Error::refused("acknowledge a ticket", e))?;
             }
             Ok::<_, Error>(())
         };
@@ -73,11 +72,7 @@ impl Bus {
     /// The tickets of a kind, shared by all replicas: each goes to one taker.
     #[must_use]
     pub fn tickets(&self, kind: &str) -> Tickets {
-        Tickets {
-            bus: self.clone(),
-            kind: kind.to_owned(),
-            consumer: Mutex::new(None),
-        }
+        Tickets { bus: self.clone(), kind: kind.to_owned(), consumer: Mutex::new(None) }
     }
 }
 
@@ -108,10 +103,7 @@ impl Tickets {
 
     async fn request(&self) -> Result<Option<Ticket>, Error> {
         let consumer = self.consumer().await?;
-        let refused = |source| Error::Refused {
-            what: "hand out a ticket".into(),
-            source,
-        };
+        let refused = |source| Error::Refused { what: "hand out a ticket".into(), source };
         let mut batch = consumer
             .batch()
             .max_messages(1)

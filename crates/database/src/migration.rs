@@ -21,8 +21,5 @@ pub async fn migrate(
     migrator.create_schema(schema);
     migrator.dangerous_set_table_name(format!("{schema}._migrations"));
     migrator.set_ignore_missing(true);
-    migrator
-        .run(pool)
-        .await
-        .map_err(|source| Error::Migrate { schema, source })
+    migrator.run(pool).await.map_err(|source| Error::Migrate { schema, source })
 }

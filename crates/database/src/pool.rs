@@ -90,19 +90,13 @@ fn options(config: &Config) -> Result<PgConnectOptions, Error> {
     }
     let url = config.url.expose();
     // The driver takes any scheme.
-    if !["postgres://", "postgresql://"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme))
-    {
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(Error::Url("no Postgres URL"));
     }
     let options = PgConnectOptions::from_str(url).map_err(|_| Error::Url("malformed"))?;
     Ok(options.options([
         ("statement_timeout", config.statement_timeout_ms.to_string()),
-        (
-            "idle_in_transaction_session_timeout",
-            IDLE_IN_TRANSACTION.as_millis().to_string(),
-        ),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION.as_millis().to_string()),
         ("timezone", "UTC".to_owned()),
     ]))
 }

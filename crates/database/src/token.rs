@@ -62,10 +62,5 @@ fn caller((id, name, role, all_projects, projects): Row) -> Result<Caller, Failu
     } else {
         Scope::Projects(projects.into_iter().map(ProjectId).collect())
     };
-    Ok(Caller {
-        id,
-        name,
-        role: Role::from_str(&role)?,
-        scope,
-    })
+    Ok(Caller { id, name, role: Role::from_str(&role)?, scope })
 }

@@ -34,16 +34,11 @@ async fn publish(bus: &Bus, envelope: &Envelope) {
 }
 
 async fn next(events: &mut Events) -> bus::Received {
-    timeout(PATIENCE, events.next())
-        .await
-        .expect("a fact arrives")
+    timeout(PATIENCE, events.next()).await.expect("a fact arrives")
 }
 
 fn stored(title: &str) -> Envelope {
-    let stored = DocumentStored {
-        title: title.into(),
-        ..Default::default()
-    };
+    let stored = DocumentStored { title: title.into(), ..Default::default() };
     DOCUMENT_STORED.envelope(None, 1, &stored)
 }
 
@@ -65,10 +60,7 @@ async fn a_server_that_is_down_is_no_error_and_is_found_when_it_comes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_may_hold_the_credentials() {
     let nats = Nats::start().await;
-    let config = Config {
-        url: nats.url_with_credentials().into(),
-        ..Config::default()
-    };
+    let config = Config { url: nats.url_with_credentials().into(), ..Config::default() };
     let bus = Bus::connect(&config).await.unwrap();
     publish_tickets(&bus, &[JobId::generate()]).await;
 }
@@ -86,9 +78,7 @@ async fn each_ticket_goes_to_one_taker() {
             taken.lock().unwrap().push(ticket.job);
         }
     };
-    let all = eventually_eq(PATIENCE, jobs.len(), || async {
-        taken.lock().unwrap().len()
-    });
+    let all = eventually_eq(PATIENCE, jobs.len(), || async { taken.lock().unwrap().len() });
     tokio::select! {
         () = take(here.tickets(KIND)) => {}
         () = take(there.tickets(KIND)) => {}
@@ -113,10 +103,7 @@ async fn tickets_ring_again_after_the_store_is_wiped() {
     let second = JobId::generate();
     publish_tickets(&bus, &[second]).await;
     assert_eq!(timeout(PATIENCE, tickets.next()).await.unwrap().job, second);
-    assert!(
-        bus.connections() > connections,
-        "a new connection is counted"
-    );
+    assert!(bus.connections() > connections, "a new connection is counted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,11 +150,7 @@ async fn a_wiped_store_shows_as_another_incarnation() {
     let incarnation = || async { bus.events_incarnation().await };
     let first = eventually(PATIENCE, incarnation).await;
     nats.restart().await;
-    assert_eq!(
-        eventually(PATIENCE, incarnation).await,
-        first,
-        "a restart keeps the store"
-    );
+    assert_eq!(eventually(PATIENCE, incarnation).await, first, "a restart keeps the store");
     nats.wipe_and_restart().await;
     assert_ne!(eventually(PATIENCE, incarnation).await, first);
 }
@@ -178,18 +161,13 @@ async fn what_is_no_fact_is_dropped_and_the_next_one_arrives() {
     let bus = connect(&nats).await;
     let mut events = bus.subscribe("test", &["knowledge.document.*.*"]);
     publish(&bus, &stored("before")).await;
-    assert_eq!(
-        next(&mut events).await.envelope.r#type,
-        DOCUMENT_STORED.subject()
-    );
+    assert_eq!(next(&mut events).await.envelope.r#type, DOCUMENT_STORED.subject());
     let login = async_nats::ConnectOptions::with_user_and_password(
         nats.user.clone(),
         nats.password.clone(),
     );
     let raw = login.connect(&nats.url).await.unwrap();
-    raw.publish(DOCUMENT_STORED.subject(), vec![0xff; 9].into())
-        .await
-        .unwrap();
+    raw.publish(DOCUMENT_STORED.subject(), vec![0xff; 9].into()).await.unwrap();
     raw.flush().await.unwrap();
     let after = stored("after");
     publish(&bus, &after).await;
@@ -199,10 +177,7 @@ async fn what_is_no_fact_is_dropped_and_the_next_one_arrives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_are_refused() {
     let nats = Nats::start().await;
-    let config = Config {
-        url: nats.url.clone().into(),
-        ..Config::default()
-    };
+    let config = Config { url: nats.url.clone().into(), ..Config::default() };
     let bus = Bus::connect(&config).await.unwrap();
     let refused = bus.publish_tickets(KIND, &[JobId::generate()]).await;
     assert!(refused.is_err(), "no password, no bus");
@@ -211,12 +186,7 @@ async fn strangers_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_url_is_named_and_not_repeated() {
     let url = "nats://me:secret@:not a port".to_owned();
-    let error = Bus::connect(&Config {
-        url: url.into(),
-        ..Config::default()
-    })
-    .await
-    .unwrap_err();
+    let error = Bus::connect(&Config { url: url.into(), ..Config::default() }).await.unwrap_err();
     assert!(matches!(error, Error::Url));
     assert!(!error.to_string().contains("secret"));
 }

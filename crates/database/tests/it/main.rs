@@ -15,11 +15,7 @@ use testkit::{Database, Postgres};
 static MIGRATOR: Migrator = sqlx::migrate!("tests/it/migrations");
 
 fn config(url: &str) -> Config {
-    Config {
-        url: url.to_owned().into(),
-        connect_wait_ms: 30_000,
-        ..Config::default()
-    }
+    Config { url: url.to_owned().into(), connect_wait_ms: 30_000, ..Config::default() }
 }
 
 async fn pool(database: &Database) -> PgPool {
@@ -43,9 +39,7 @@ async fn replicas_that_start_together_migrate_once() {
 async fn old_code_runs_on_a_newer_schema_and_refuses_an_edited_migration() {
     let database = Postgres::start().await.database().await;
     let pool = pool(&database).await;
-    database::migrate(&pool, "example", &MIGRATOR)
-        .await
-        .unwrap();
+    database::migrate(&pool, "example", &MIGRATOR).await.unwrap();
     sqlx::query(
         "INSERT INTO example._migrations SELECT 20990101000000, 'from the future', now(), true,
          checksum, 0 FROM example._migrations",
@@ -53,27 +47,11 @@ async fn old_code_runs_on_a_newer_schema_and_refuses_an_edited_migration() {
     .execute(&pool)
     .await
     .unwrap();
-    database::migrate(&pool, "example", &MIGRATOR)
-        .await
-        .unwrap();
+    database::migrate(&pool, "example", &MIGRATOR).await.unwrap();
 
-    sqlx::query("UPDATE example._migrations SET checksum = 'edited'")
-        .execute(&pool)
-        .await
-        .unwrap();
-    let error = database::migrate(&pool, "example", &MIGRATOR)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Migrate {
-                schema: "example",
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    sqlx::query("UPDATE example._migrations SET checksum = 'edited'").execute(&pool).await.unwrap();
+    let error = database::migrate(&pool, "example", &MIGRATOR).await.unwrap_err();
+    assert!(matches!(error, Error::Migrate { schema: "example", .. }), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,20 +61,14 @@ async fn a_server_that_is_not_up_yet_is_waited_for() {
     postgres.kill().await;
     let config = config(&database.url);
     let (pool, ()) = tokio::join!(database::connect(&config), postgres.restart());
-    let one: i32 = sqlx::query_scalar("SELECT 1")
-        .fetch_one(&pool.unwrap())
-        .await
-        .unwrap();
+    let one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&pool.unwrap()).await.unwrap();
     assert_eq!(one, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_never_comes_is_an_error_that_says_what_to_do() {
     let url = "postgres://me:secret@localhost/x?host=/nonexistent";
-    let config = Config {
-        connect_wait_ms: 200,
-        ..config(url)
-    };
+    let config = Config { connect_wait_ms: 200, ..config(url) };
     let error = database::connect(&config).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     assert!(error.to_string().contains("database.url"));
@@ -111,15 +83,9 @@ async fn a_server_that_never_comes_is_an_error_that_says_what_to_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_runs_too_long_is_ended_by_the_server() {
     let database = Postgres::start().await.database().await;
-    let config = Config {
-        statement_timeout_ms: 50,
-        ..config(&database.url)
-    };
+    let config = Config { statement_timeout_ms: 50, ..config(&database.url) };
     let pool = database::connect(&config).await.unwrap();
-    let error = sqlx::query("SELECT pg_sleep(30)")
-        .execute(&pool)
-        .await
-        .unwrap_err();
+    let error = sqlx::query("SELECT pg_sleep(30)").execute(&pool).await.unwrap_err();
     assert!(database::is_transient(&error), "{error:?}");
     assert_eq!(database::failure(error).reason, Reason::Unavailable);
 }
@@ -158,36 +124,20 @@ async fn a_token_is_who_the_hub_says() {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }
     let verifier = TokenVerifier::new(pool.clone());
-    let known = verifier
-        .verify(TokenHash::of("known"))
-        .await
-        .unwrap()
-        .expect("known");
+    let known = verifier.verify(TokenHash::of("known")).await.unwrap().expect("known");
     assert_eq!((known.name.as_str(), known.role), ("Ada", Role::Operator));
-    let Scope::Projects(projects) = known.scope else {
-        panic!("one project only")
-    };
+    let Scope::Projects(projects) = known.scope else { panic!("one project only") };
     assert_eq!(projects.len(), 1);
-    let ours = verifier
-        .verify(TokenHash::of("ours"))
-        .await
-        .unwrap()
-        .expect("known");
+    let ours = verifier.verify(TokenHash::of("ours")).await.unwrap().expect("known");
     assert_eq!((ours.role, ours.scope), (Role::Service, Scope::All));
-    assert_eq!(
-        verifier.verify(TokenHash::of("stranger")).await.unwrap(),
-        None
-    );
+    assert_eq!(verifier.verify(TokenHash::of("stranger")).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_let_in_when_nobody_can_tell() {
     let mut postgres = Postgres::dedicated().await;
     let database = postgres.database().await;
-    let config = Config {
-        acquire_timeout_ms: 200,
-        ..config(&database.url)
-    };
+    let config = Config { acquire_timeout_ms: 200, ..config(&database.url) };
     let pool = database::connect(&config).await.unwrap();
     let verifier = TokenVerifier::new(pool);
     let refused = verifier.verify(TokenHash::of("known")).await.unwrap_err();
