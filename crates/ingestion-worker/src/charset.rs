@@ -72,7 +72,7 @@ fn utf32(bytes: &[u8]) -> Option<Decoded> {
         [0xFF, 0xFE, 0, 0] | [b'<' | b'{', 0, 0, 0] => false,
         _ => return None,
     };
-    let mut lossy = bytes.len() % 4 != 0;
+    let mut lossy = !bytes.len().is_multiple_of(4);
     let text = bytes
         .chunks_exact(4)
         .map(|unit| {

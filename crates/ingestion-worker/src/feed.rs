@@ -10,6 +10,7 @@ use crate::charset;
 
 mod atom;
 pub(crate) mod date;
+mod element;
 mod fields;
 mod identity;
 mod library;
@@ -97,8 +98,10 @@ pub enum Parser {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The body is over [`BODY_BYTES_MAX`].
-    #[error("the feed has {bytes} bytes, more than the {limit_bytes} allowed; ask its publisher \
-             for a shorter one")]
+    #[error(
+        "the feed has {bytes} bytes, more than the {limit_bytes} allowed; ask its publisher \
+             for a shorter one"
+    )]
     TooLarge {
         /// The body's size in bytes.
         bytes: usize,

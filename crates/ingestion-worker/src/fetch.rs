@@ -140,7 +140,8 @@ impl Client {
     /// a limit. [`Error::class`] tells whether trying again makes sense.
     pub async fn get(&self, request: &Request) -> Result<Outcome, Error> {
         let limit = Duration::from_millis(self.config.total_timeout_ms);
-        let late = |_| Error::Timeout { url: place(&request.url), deadline: Deadline::Total, limit };
+        let late =
+            |_| Error::Timeout { url: place(&request.url), deadline: Deadline::Total, limit };
         tokio::time::timeout(limit, self.follow(request)).await.map_err(late)?
     }
 
@@ -216,7 +217,13 @@ impl Client {
             status if status.is_success() => {
                 let content_type = headers::text(response.headers(), &header::CONTENT_TYPE);
                 let body = body::read(response, &url, &self.config).await?;
-                Ok(Outcome::Fetched(Page { url, moved_permanently, content_type, validators, body }))
+                Ok(Outcome::Fetched(Page {
+                    url,
+                    moved_permanently,
+                    content_type,
+                    validators,
+                    body,
+                }))
             }
             status => Err(Error::Status {
                 url: place(&url),

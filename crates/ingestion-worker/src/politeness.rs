@@ -38,8 +38,10 @@ pub enum Turn {
         /// The state with this request in it.
         host: Host,
     },
-    /// Not now; come back then.
+    /// The host is not to be asked before then.
     Later(DateTime<Utc>),
+    /// As many requests as we allow ourselves are under way.
+    Busy,
 }
 
 /// Decides at `now`.
@@ -48,8 +50,7 @@ pub fn turn(host: &Host, limits: Limits, now: DateTime<Utc>) -> Turn {
     let mut busy: Vec<_> = host.busy_until.iter().copied().filter(|end| *end > now).collect();
     let start = now.max(host.next_at).max(host.hold_until);
     if busy.len() >= limits.concurrency {
-        // A place falls free long before its lease ends, as a rule.
-        return Turn::Later(start.max(now + limits.wait_max));
+        return Turn::Busy;
     }
     if start - now > limits.wait_max {
         return Turn::Later(start);
@@ -92,7 +93,7 @@ mod tests {
         assert_eq!(start, at(0));
         let Turn::Take { start, host, .. } = turn(&host, LIMITS, at(100)) else { panic!("free") };
         assert_eq!(start, at(1_000));
-        assert_eq!(turn(&host, LIMITS, at(200)), Turn::Later(at(3_200)), "both places are taken");
+        assert_eq!(turn(&host, LIMITS, at(200)), Turn::Busy, "both places are taken");
     }
 
     #[test]

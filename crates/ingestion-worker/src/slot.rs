@@ -13,6 +13,12 @@ use crate::politeness::{Limits, Turn};
 /// A host is believed when it asks us to stay away, up to this long.
 pub const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Whoever finds a host busy comes back after this share of the longest wait, by chance.
+const SPREAD: std::ops::Range<f64> = 0.2..1.0;
+
+/// Even a worker that may not wait at all leaves a busy host alone for so long.
+const WAIT_MIN: Duration = Duration::from_millis(50);
+
 /// A place at a host; no other worker has it until it is given back or its lease ends.
 #[derive(Debug)]
 pub struct Slot {
@@ -35,13 +41,21 @@ pub enum Asked {
 /// Of the database.
 pub async fn ask(pool: &PgPool, url: &Url, limits: Limits) -> sqlx::Result<Asked> {
     let host = host(url);
-    match db::host::take(pool, &host, limits).await? {
+    let (turn, now) = db::host::take(pool, &host, limits).await?;
+    let until = |at: DateTime<Utc>| (at - now).to_std().unwrap_or_default();
+    match turn {
         Turn::Take { start, busy_until, .. } => {
             tokio::time::sleep(until(start)).await;
             Ok(Asked::Yours(Slot { host, busy_until }))
         }
         Turn::Later(at) => Ok(Asked::Later(until(at))),
+        Turn::Busy => Ok(Asked::Later(spread(limits.wait_max.to_std().unwrap_or_default()))),
     }
+}
+
+/// Many that are told to come back must not all come back at once.
+fn spread(wait_max: Duration) -> Duration {
+    wait_max.mul_f64(rand::random_range(SPREAD)).max(WAIT_MIN)
 }
 
 impl Slot {
@@ -75,8 +89,4 @@ pub fn busy(url: &Url, wait: Duration) -> Failure {
 fn host(url: &Url) -> String {
     let name = url.host_str().unwrap_or_default();
     format!("{name}:{}", url.port_or_known_default().unwrap_or_default())
-}
-
-fn until(at: DateTime<Utc>) -> Duration {
-    (at - Utc::now()).to_std().unwrap_or_default()
 }

@@ -17,6 +17,16 @@ pub struct Blob {
     pub content: Vec<u8>,
 }
 
+/// A blob as the next stage finds it.
+#[derive(Debug, Clone, FromRow)]
+pub struct Waiting {
+    /// The content.
+    #[sqlx(flatten)]
+    pub blob: Blob,
+    /// How long it has waited, in seconds.
+    pub waited_s: f64,
+}
+
 /// Stores blobs by their item's row; a newer one takes the place of an older one, never the other
 /// way round.
 ///
@@ -53,9 +63,11 @@ pub async fn put(conn: &mut PgConnection, blobs: &[(i64, Blob)]) -> sqlx::Result
 ///
 /// # Errors
 /// Of the database.
-pub async fn get(pool: &PgPool, item: i64) -> sqlx::Result<Option<Blob>> {
+pub async fn get(pool: &PgPool, item: i64) -> sqlx::Result<Option<Waiting>> {
     sqlx::query_as(
-        "SELECT observed_seq, metadata, media_type, content FROM ingestion.blob WHERE item_id = $1",
+        "SELECT observed_seq, metadata, media_type, content,
+             extract(epoch FROM now() - created_at)::double precision AS waited_s
+         FROM ingestion.blob WHERE item_id = $1",
     )
     .bind(item)
     .fetch_optional(pool)

@@ -5,11 +5,16 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::politeness::{Host, Limits, Turn, turn};
 
-/// Asks for a place at the host, over all workers.
+/// Asks for a place at the host, over all workers. The answer is as of the returned time, by the
+/// database's clock.
 ///
 /// # Errors
 /// Of the database.
-pub async fn take(pool: &PgPool, name: &str, limits: Limits) -> sqlx::Result<Turn> {
+pub async fn take(
+    pool: &PgPool,
+    name: &str,
+    limits: Limits,
+) -> sqlx::Result<(Turn, DateTime<Utc>)> {
     let mut tx = pool.begin().await?;
     sqlx::query("INSERT INTO ingestion.host (name) VALUES ($1) ON CONFLICT DO NOTHING")
         .bind(name)
@@ -32,7 +37,7 @@ pub async fn take(pool: &PgPool, name: &str, limits: Limits) -> sqlx::Result<Tur
         .await?;
     }
     tx.commit().await?;
-    Ok(taken)
+    Ok((taken, now))
 }
 
 type Times = (DateTime<Utc>, DateTime<Utc>, Vec<DateTime<Utc>>);

@@ -8,8 +8,6 @@ use crate::change::Known;
 /// An item's identity as the process stage needs it.
 #[derive(Debug, Clone, FromRow)]
 pub struct Item {
-    /// The source.
-    pub source_id: SourceId,
     /// The external id of its document.
     pub key: String,
 }
@@ -142,7 +140,7 @@ pub async fn touch(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<()> {
 /// # Errors
 /// Of the database.
 pub async fn get(pool: &PgPool, id: i64) -> sqlx::Result<Option<Item>> {
-    sqlx::query_as("SELECT source_id, key FROM ingestion.item WHERE id = $1")
+    sqlx::query_as("SELECT key FROM ingestion.item WHERE id = $1")
         .bind(id)
         .fetch_optional(pool)
         .await

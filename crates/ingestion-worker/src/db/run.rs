@@ -72,10 +72,11 @@ pub async fn queue(conn: &mut PgConnection, source: SourceId, job: JobId) -> sql
 /// Of the database; [`sqlx::Error::RowNotFound`] when the source is gone.
 pub async fn start(conn: &mut PgConnection, source: SourceId, job: JobId) -> sqlx::Result<RunId> {
     sqlx::query(
-        "UPDATE ingestion.run SET state = 'failed', finished_at = now(), error = $2
-         WHERE source_id = $1 AND state = 'running'",
+        "UPDATE ingestion.run SET state = 'failed', finished_at = now(), error = $3
+         WHERE source_id = $1 AND (state = 'running' OR state = 'queued' AND job_id <> $2)",
     )
     .bind(source)
+    .bind(job)
     .bind(INTERRUPTED)
     .execute(&mut *conn)
     .await?;

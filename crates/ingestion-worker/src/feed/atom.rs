@@ -7,9 +7,10 @@
 use quick_xml::escape::escape;
 use url::Url;
 
+use super::element::{Element, Vocabulary};
 use super::fields::Fields;
 use super::not_a_feed::Look;
-use super::xml::{Element, Reader, Vocabulary};
+use super::xml::Reader;
 use super::{ENTRIES_MAX, Error};
 
 /// A feed as Atom 1.0, and what Atom cannot say.

@@ -30,15 +30,29 @@ const LOCAL: [&str; 12] = [
 
 /// Days without a time.
 const DAYS: [&str; 9] = [
-    "%Y-%m-%d", "%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y", "%Y/%m/%d",
-    "%m/%d/%Y", "%d.%m.%Y",
+    "%Y-%m-%d", "%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y", "%Y/%m/%d", "%m/%d/%Y",
+    "%d.%m.%Y",
 ];
 
 /// Zones by name (RFC 822 and the ones that are written besides), in minutes east of Greenwich.
 const ZONES: [(&str, i32); 17] = [
-    ("UTC", 0), ("UT", 0), ("GMT", 0), ("Z", 0), ("EST", -300), ("EDT", -240), ("CST", -360),
-    ("CDT", -300), ("MST", -420), ("MDT", -360), ("PST", -480), ("PDT", -420), ("BST", 60),
-    ("CET", 60), ("CEST", 120), ("JST", 540), ("AEST", 600),
+    ("UTC", 0),
+    ("UT", 0),
+    ("GMT", 0),
+    ("Z", 0),
+    ("EST", -300),
+    ("EDT", -240),
+    ("CST", -360),
+    ("CDT", -300),
+    ("MST", -420),
+    ("MDT", -360),
+    ("PST", -480),
+    ("PDT", -420),
+    ("BST", 60),
+    ("CET", 60),
+    ("CEST", 120),
+    ("JST", 540),
+    ("AEST", 600),
 ];
 
 /// Longest text that is looked at, in bytes.
@@ -50,7 +64,8 @@ pub(crate) fn parse(text: &str) -> Option<DateTime<Utc>> {
     if text.is_empty() || text.len() > TEXT_BYTES_MAX {
         return None;
     }
-    let standard = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_rfc2822(text));
+    let standard =
+        DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_rfc2822(text));
     if let Ok(date) = standard {
         return Some(date.to_utc());
     }
@@ -84,25 +99,27 @@ fn normalise(text: &str) -> (String, i32) {
     let is_day_name = |word: &str| {
         let word = word.to_ascii_lowercase();
         let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-        word.len() >= 3 && word.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'.')
+        word.len() >= 3
+            && word.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'.')
             && days.iter().any(|day| word.starts_with(day))
     };
     if words.len() > 2 && is_day_name(words[0]) {
         words.remove(0);
     }
     let mut offset_minutes = 0;
-    if let Some(last) = words.last() {
-        if let Some((_, minutes)) = ZONES.iter().find(|(name, _)| last.eq_ignore_ascii_case(name)) {
-            offset_minutes = *minutes;
-            words.pop();
-        }
+    let named = |last: &&str| ZONES.iter().find(|(name, _)| last.eq_ignore_ascii_case(name));
+    if let Some((_, minutes)) = words.last().and_then(named) {
+        offset_minutes = *minutes;
+        words.pop();
     }
     let mut text = words.join(" ");
     // asctime puts the year last: `Jan 5 09:43:21 2004`.
-    if let [month, day, time, year] = words[..] {
-        if time.contains(':') && year.len() == 4 && month.starts_with(char::is_alphabetic) {
-            text = format!("{month} {day} {year} {time}");
-        }
+    if let [month, day, time, year] = words[..]
+        && time.contains(':')
+        && year.len() == 4
+        && month.starts_with(char::is_alphabetic)
+    {
+        text = format!("{month} {day} {year} {time}");
     }
     (text, offset_minutes)
 }
@@ -134,7 +151,11 @@ mod tests {
             ("2003-12", "2003-12-01T00:00:00+00:00"),
             ("2003", "2003-01-01T00:00:00+00:00"),
         ] {
-            assert_eq!(parse(text).map(|date| date.to_rfc3339()).as_deref(), Some(expect), "{text}");
+            assert_eq!(
+                parse(text).map(|date| date.to_rfc3339()).as_deref(),
+                Some(expect),
+                "{text}"
+            );
         }
     }
 

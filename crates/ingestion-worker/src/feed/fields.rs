@@ -6,9 +6,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use quick_xml::escape::escape;
 use url::Url;
 
+use super::element::{Element, Node, Vocabulary};
 use super::person::Person;
 use super::text::looks_like_html;
-use super::xml::{Element, Node, Vocabulary};
 
 /// A value and how well its name fits: several names may state the same thing, the best one wins,
 /// and among equals the first.
@@ -78,7 +78,8 @@ impl Fields {
     pub(super) fn take_attributes(&mut self, element: &Element) {
         if let Some(about) = element.attribute("about") {
             self.id.offer(2, about.to_owned());
-            self.links.extend(resolve(element, about).map(|href| Link { rel: "about".into(), href }));
+            self.links
+                .extend(resolve(element, about).map(|href| Link { rel: "about".into(), href }));
         }
         if let Some(href) = element.attribute("href").and_then(|href| resolve(element, href)) {
             self.links.push(Link { rel: "alternate".into(), href });

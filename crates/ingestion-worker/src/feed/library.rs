@@ -73,9 +73,9 @@ fn from_feed_rs(
     }
     Entry {
         guid: Some(entry.id.trim().to_owned()).filter(|guid| !guid.is_empty()),
-        title: entry.title.map_or_else(String::new, |title| {
-            plain(&title.content, is_html(&title.content_type))
-        }),
+        title: entry
+            .title
+            .map_or_else(String::new, |title| plain(&title.content, is_html(&title.content_type))),
         url: best_link(&entry.links, base),
         authors,
         published: entry.published,
@@ -102,7 +102,8 @@ fn persons(people: Vec<feed_rs::model::Person>) -> Vec<Person> {
 
 /// The page of an entry: its alternate, else its permalink, else what RDF says it is about.
 fn best_link(links: &[feed_rs::model::Link], base: Option<&Url>) -> Option<String> {
-    let by = |rel: &str| links.iter().find(|link| link.rel.as_deref().unwrap_or("alternate") == rel);
+    let by =
+        |rel: &str| links.iter().find(|link| link.rel.as_deref().unwrap_or("alternate") == rel);
     let link = ["alternate", "permalink", "about"].into_iter().find_map(by)?;
     absolute(&link.href, base)
 }
@@ -140,7 +141,8 @@ pub(super) fn feedparser_rs(text: &str, base: Option<&Url>) -> Result<Feed, Stri
 
 fn from_feedparser(entry: feedparser_rs::Entry, base: Option<&Url>) -> Entry {
     let is_html = |kind: TextType| !matches!(kind, TextType::Text);
-    let title_is_html = entry.title_detail.as_ref().is_some_and(|title| is_html(title.content_type));
+    let title_is_html =
+        entry.title_detail.as_ref().is_some_and(|title| is_html(title.content_type));
     let title = entry.title.unwrap_or_default();
     let authors = entry.authors.into_iter().map(|person| {
         let parsed = Person::parse(person.name.as_deref().unwrap_or_default());
@@ -157,7 +159,12 @@ fn from_feedparser(entry: feedparser_rs::Entry, base: Option<&Url>) -> Entry {
         authors: authors.filter(|person| *person != Person::default()).collect(),
         published: entry.published.or(entry.created).or(entry.dc_date),
         updated: entry.updated,
-        tags: entry.tags.iter().map(|tag| one_line(&tag.term)).filter(|tag| !tag.is_empty()).collect(),
+        tags: entry
+            .tags
+            .iter()
+            .map(|tag| one_line(&tag.term))
+            .filter(|tag| !tag.is_empty())
+            .collect(),
         content_html: entry.content.into_iter().next().map(|content| content.value),
         summary_html: entry.summary,
         ..Entry::default()

@@ -74,7 +74,8 @@ impl Look {
         let mut feeds = Vec::new();
         for link in page.select("link[rel~=alternate][href]").iter() {
             let kind = link.attr_or("type", "").to_ascii_lowercase();
-            let is_feed = ["rss", "atom", "feed+json", "rdf"].iter().any(|name| kind.contains(name));
+            let is_feed =
+                ["rss", "atom", "feed+json", "rdf"].iter().any(|name| kind.contains(name));
             let href = link.attr_or("href", "");
             let address = match base {
                 Some(base) => base.join(&href).map(String::from),
@@ -112,9 +113,11 @@ impl fmt::Display for Look {
                 "JSON, but no JSON Feed: its version must begin with https://jsonfeed.org/version/",
             ),
             Self::Xml { root } => {
-                write!(f, "XML with the root <{root}>; feeds begin with <rss>, <feed> or <rdf:RDF>")
+                write!(f, "XML with the root <{root}>; a feed's is <rss>, <feed> or <rdf:RDF>")
             }
-            Self::Other => f.write_str("neither XML nor JSON; check that the address is the feed's"),
+            Self::Other => {
+                f.write_str("neither XML nor JSON; check that the address is the feed's")
+            }
         }
     }
 }

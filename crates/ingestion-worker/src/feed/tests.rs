@@ -106,7 +106,8 @@ fn dialects_mean_the_same() {
 fn an_entry_without_author_has_the_feeds() {
     let text = "<feed xmlns='http://www.w3.org/2005/Atom'><author><name>Ann</name></author>\
         <entry><id>1</id></entry><entry><id>2</id><author><name>Bob</name></author></entry></feed>";
-    let names: Vec<_> = feed(text).entries.iter().map(|entry| entry.authors[0].to_string()).collect();
+    let names: Vec<_> =
+        feed(text).entries.iter().map(|entry| entry.authors[0].to_string()).collect();
     assert_eq!(names, ["Ann", "Bob"]);
 }
 
@@ -114,8 +115,13 @@ fn an_entry_without_author_has_the_feeds() {
 fn the_publishers_pace_is_known() {
     let with = |text: &str| feed(&format!("<rss><channel>{text}</channel></rss>")).ttl_minutes;
     assert_eq!(with("<ttl>90</ttl>"), Some(90));
-    assert_eq!(with("<sy:updatePeriod>daily</sy:updatePeriod><sy:updateFrequency>2\
-        </sy:updateFrequency>"), Some(720));
+    assert_eq!(
+        with(
+            "<sy:updatePeriod>daily</sy:updatePeriod><sy:updateFrequency>2\
+        </sy:updateFrequency>"
+        ),
+        Some(720)
+    );
     assert_eq!(with(""), None);
 }
 

@@ -54,8 +54,8 @@ pub fn is_public(address: IpAddr) -> bool {
             let is_global_unicast = first & 0xE000 == 0x2000;
             // 2001::/23 holds Teredo, ORCHID and benchmarks.
             let is_ietf = first == 0x2001 && second < 0x0200;
-            let is_documentation = (first == 0x2001 && second == 0x0DB8)
-                || (first == 0x3FFF && second & 0xF000 == 0);
+            let is_documentation =
+                (first == 0x2001 && second == 0x0DB8) || (first == 0x3FFF && second & 0xF000 == 0);
             let is_6to4 = first == 0x2002;
             // A deprecated prefix of NAT64 trials inside the global range.
             let is_reserved = first == 0x2001 && second == 0x0DB7 && third == 0;
@@ -117,11 +117,35 @@ mod tests {
             assert!(is_public(public.parse().expect("an address")), "{public}");
         }
         for other in [
-            "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.255.255.254", "169.254.169.254",
-            "172.31.255.255", "192.0.0.192", "192.168.0.1", "198.19.0.1", "224.0.0.1",
-            "255.255.255.255", "168.63.129.16", "::", "::1", "::ffff:127.0.0.1", "::127.0.0.1",
-            "64:ff9b::7f00:1", "64:ff9b:1::1", "2002:7f00:1::", "2001::1", "2001:db8::1",
-            "fc00::1", "fd00:ec2::254", "fe80::1", "ff02::1", "fec0::1", "100::1", "3fff::1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.255.255.254",
+            "169.254.169.254",
+            "172.31.255.255",
+            "192.0.0.192",
+            "192.168.0.1",
+            "198.19.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "168.63.129.16",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "2001::1",
+            "2001:db8::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "ff02::1",
+            "fec0::1",
+            "100::1",
+            "3fff::1",
         ] {
             assert!(!is_public(other.parse().expect("an address")), "{other}");
         }

@@ -25,9 +25,11 @@ pub enum Error {
         reason: &'static str,
     },
     /// The host is not on the public Internet.
-    #[error("{host} is at {address}, which is not a public address; if it is meant to be reached, \
+    #[error(
+        "{host} is at {address}, which is not a public address; if it is meant to be reached, \
              add its network to fetch.allow_networks \
-             (COMMANDCENTER__FETCH__ALLOW_NETWORKS={address})")]
+             (COMMANDCENTER__FETCH__ALLOW_NETWORKS={address})"
+    )]
     AddressForbidden {
         /// The host as named in the URL.
         host: String,
@@ -35,8 +37,10 @@ pub enum Error {
         address: IpAddr,
     },
     /// The port is not the web's.
-    #[error("port {port} of {url} may not be reached, only 80 and 443; if it is meant to be, add \
-             the host's network to fetch.allow_networks (COMMANDCENTER__FETCH__ALLOW_NETWORKS)")]
+    #[error(
+        "port {port} of {url} may not be reached, only 80 and 443; if it is meant to be, add \
+             the host's network to fetch.allow_networks (COMMANDCENTER__FETCH__ALLOW_NETWORKS)"
+    )]
     PortForbidden {
         /// The URL, without query.
         url: String,
@@ -44,8 +48,10 @@ pub enum Error {
         port: u16,
     },
     /// A redirect leads where the client may not go.
-    #[error("{from} redirects to where it must not; give the final address, if that is what you \
-             want to read")]
+    #[error(
+        "{from} redirects to where it must not; give the final address, if that is what you \
+             want to read"
+    )]
     RedirectRefused {
         /// The URL that was asked for, without query.
         from: String,
@@ -62,8 +68,10 @@ pub enum Error {
         limit: usize,
     },
     /// The body is over the limit.
-    #[error("{url} has more than the {limit_bytes} bytes allowed; raise fetch.body_bytes_max if \
-             it is meant to be this large")]
+    #[error(
+        "{url} has more than the {limit_bytes} bytes allowed; raise fetch.body_bytes_max if \
+             it is meant to be this large"
+    )]
     TooLarge {
         /// The URL, without query.
         url: String,
@@ -116,7 +124,9 @@ pub enum Error {
         source: BoxError,
     },
     /// The server's certificate is not trusted, or TLS failed otherwise.
-    #[error("no trusted TLS connection to {url}; its certificate must come from a public authority")]
+    #[error(
+        "no trusted TLS connection to {url}; its certificate must come from a public authority"
+    )]
     Tls {
         /// The URL, without query.
         url: String,

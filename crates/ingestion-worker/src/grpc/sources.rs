@@ -153,13 +153,17 @@ pub(super) async fn run(
     }
     let fetch = Fetch { source: id };
     let queued = async {
-        let job = jobs::enqueue(&mut tx, fetch.job(&source)).await?.id;
-        let run = db::run::queue(&mut tx, id, job).await?;
+        let job = jobs::enqueue(&mut tx, fetch.job(&source)).await?;
+        let run = db::run::queue(&mut tx, id, job.id).await?;
         tx.commit().await?;
         Ok((job, run))
     };
     let (job, run) = queued.await.map_err(failure)?;
-    Ok(v1::RunSourceResponse { job_id: job.to_string(), run_id: run.to_string() })
+    if !job.fresh {
+        // A person does not wait for a backoff; a job that runs already is just as good.
+        jobs::ledger::retry(&app.pool, job.id).await.ok();
+    }
+    Ok(v1::RunSourceResponse { job_id: job.id.to_string(), run_id: run.to_string() })
 }
 
 pub(super) async fn preview(

@@ -70,9 +70,10 @@ fn after_raw_text(tag: &str) -> &str {
     const RAW: [(&str, &str); 3] = [("!--", "-->"), ("script", "</script"), ("style", "</style")];
     for (start, end) in RAW {
         if tag.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start)) {
-            let found = tag.as_bytes().windows(end.len()).position(|at| {
-                at.eq_ignore_ascii_case(end.as_bytes())
-            });
+            let found = tag
+                .as_bytes()
+                .windows(end.len())
+                .position(|at| at.eq_ignore_ascii_case(end.as_bytes()));
             return found.map_or("", |at| &tag[at..]);
         }
     }

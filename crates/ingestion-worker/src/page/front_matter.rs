@@ -129,7 +129,10 @@ mod tests {
         assert_eq!(body, "# Body\n");
 
         let (head, body) = split("+++\r\ntitle = \"T\"\r\ncategories = [\"x\"]\r\n+++\r\ntext");
-        assert_eq!((head.title.as_deref(), &head.tags[..], body), (Some("T"), &["x".into()][..], "text"));
+        assert_eq!(
+            (head.title.as_deref(), &head.tags[..], body),
+            (Some("T"), &["x".into()][..], "text")
+        );
     }
 
     #[test]

@@ -10,11 +10,16 @@ fn check(html: &str, markdown: &str) {
 
 #[test]
 fn keeps_structure() {
-    check("<h2>Set up</h2><p>Run <b>it</b> <a href='../x?a=1#b'>here</a>.</p>",
-        "## Set up\n\nRun **it** [here](https://a.example/x?a=1#b).");
+    check(
+        "<h2>Set up</h2><p>Run <b>it</b> <a href='../x?a=1#b'>here</a>.</p>",
+        "## Set up\n\nRun **it** [here](https://a.example/x?a=1#b).",
+    );
     check("<ul><li>one</li><li>two<ol><li>a</li></ol></li></ul>", "- one\n- two\n  1. a");
-    check("<table><thead><tr><th>k</th><th>v</th></tr></thead><tbody><tr><td>a</td><td>1</td></tr>\
-           </tbody></table>", "| k | v |\n| - | - |\n| a | 1 |");
+    check(
+        "<table><thead><tr><th>k</th><th>v</th></tr></thead><tbody><tr><td>a</td><td>1</td></tr>\
+           </tbody></table>",
+        "| k | v |\n| - | - |\n| a | 1 |",
+    );
     check("<img src='i.png' alt='plan'>", "![plan](https://a.example/docs/i.png)");
 }
 
@@ -43,17 +48,28 @@ fn keeps_code_and_its_language() {
 #[test]
 fn nothing_active_survives() {
     let hostile = [
-        "<script>alert(1)</script>", "<p onclick='alert(1)'>x</p>", "<style>*{alert(1)}</style>",
-        "<a href='javascript:alert(1)'>x</a>", "<a href='java\nscript:alert(1)'>x</a>",
-        "<a href=' &#1;JaVaScRiPt:alert(1)'>x</a>", "<iframe src='data:text/html,alert(1)'></iframe>",
-        "<img src=x onerror=alert(1)>", "<img src='data:image/svg+xml,<svg onload=alert(1)>'>",
-        "<svg><script>alert(1)</script></svg>", "<form action='javascript:alert(1)'><input></form>",
-        "<object data='javascript:alert(1)'></object>", "<base href='javascript:alert(1)'>",
-        "<meta http-equiv=refresh content='0;javascript:alert(1)'>", "<!-- alert(1) -->",
+        "<script>alert(1)</script>",
+        "<p onclick='alert(1)'>x</p>",
+        "<style>*{alert(1)}</style>",
+        "<a href='javascript:alert(1)'>x</a>",
+        "<a href='java\nscript:alert(1)'>x</a>",
+        "<a href=' &#1;JaVaScRiPt:alert(1)'>x</a>",
+        "<iframe src='data:text/html,alert(1)'></iframe>",
+        "<img src=x onerror=alert(1)>",
+        "<img src='data:image/svg+xml,<svg onload=alert(1)>'>",
+        "<svg><script>alert(1)</script></svg>",
+        "<form action='javascript:alert(1)'><input></form>",
+        "<object data='javascript:alert(1)'></object>",
+        "<base href='javascript:alert(1)'>",
+        "<meta http-equiv=refresh content='0;javascript:alert(1)'>",
+        "<!-- alert(1) -->",
         "<noscript><p title='</noscript><img src=x onerror=alert(1)>'></noscript>",
-        "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>", "<b style='x:alert(1)'>x",
-        "<a href='vbscript:alert(1)'>x</a>", "<video><source onerror='alert(1)'></video>",
-        "<template><script>alert(1)</script></template>", "<details ontoggle=alert(1) open>x</details>",
+        "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
+        "<b style='x:alert(1)'>x",
+        "<a href='vbscript:alert(1)'>x</a>",
+        "<video><source onerror='alert(1)'></video>",
+        "<template><script>alert(1)</script></template>",
+        "<details ontoggle=alert(1) open>x</details>",
     ];
     for html in hostile {
         let (clean, markdown) = converted(&format!("<p>text</p>{html}"), Some(&base()));
@@ -87,7 +103,8 @@ fn finds_the_article_and_what_is_said_about_it() {
 
 #[test]
 fn a_file_is_read_whole() {
-    let file = file("<title>Notes</title><h1>Notes</h1><p>Short.</p><h2>More</h2><p>Text.</p>", None);
+    let file =
+        file("<title>Notes</title><h1>Notes</h1><p>Short.</p><h2>More</h2><p>Text.</p>", None);
     assert_eq!(file.title, "Notes");
     for part in ["Short.", "## More", "Text."] {
         assert!(file.markdown.contains(part), "{}", file.markdown);

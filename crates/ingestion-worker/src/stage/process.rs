@@ -53,17 +53,17 @@ impl Job for Process {
     async fn run(self, app: Arc<App>, run: Run) -> Result<Outcome, Error> {
         let source = db::source::get(&app.pool, self.source).await?.filter(|it| !it.deleting);
         let item = db::item::get(&app.pool, self.item).await?;
-        let blob = db::blob::get(&app.pool, self.item).await?;
-        let (Some(source), Some(item), Some(blob)) = (source, item, blob) else {
+        let waiting = db::blob::get(&app.pool, self.item).await?;
+        let (Some(source), Some(item), Some(waiting)) = (source, item, waiting) else {
             // Removed, or taken along by an earlier run.
             return Ok(Outcome::Done);
         };
         let started = Instant::now();
-        let text = match text::of(&app, &source, &blob, run.attempt).await? {
+        let text = match text::of(&app, &source, &waiting, run.attempt).await? {
             Text::Ready(text) => text,
             Text::Later(wait) => return Ok(Outcome::Later(wait)),
         };
-        let bytes = text.markdown.len();
+        let (blob, bytes) = (waiting.blob, text.markdown.len());
         let document = document(&source, &item, &blob, &text, &run);
         let submitted = app.knowledge.submit(document).await;
         if submitted.is_err() && text.from_page {

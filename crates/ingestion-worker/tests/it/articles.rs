@@ -27,7 +27,8 @@ fn pages() -> Option<Vec<(String, String, String)>> {
         let mut file = file.expect("it is whole");
         let path = file.path().expect("its names are text").into_owned();
         let name = |path: Option<&std::path::Path>| {
-            path.and_then(std::path::Path::file_name).map(|name| name.to_string_lossy().into_owned())
+            path.and_then(std::path::Path::file_name)
+                .map(|name| name.to_string_lossy().into_owned())
         };
         let (Some(page), Some(part)) = (name(path.parent()), name(Some(path.as_path()))) else {
             continue;
@@ -60,10 +61,8 @@ fn f1(found: &str, expected: &str) -> f64 {
         return if found.is_empty() && expected.is_empty() { 1.0 } else { 0.0 };
     }
     let total = |words: &HashMap<String, usize>| words.values().sum::<usize>() as f64;
-    let same: usize = found
-        .iter()
-        .map(|(word, count)| *count.min(expected.get(word).unwrap_or(&0)))
-        .sum();
+    let same: usize =
+        found.iter().map(|(word, count)| *count.min(expected.get(word).unwrap_or(&0))).sum();
     let (precision, recall) = (same as f64 / total(&found), same as f64 / total(&expected));
     2.0 * precision * recall / (precision + recall)
 }

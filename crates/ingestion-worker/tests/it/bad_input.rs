@@ -93,6 +93,20 @@ async fn a_server_that_fails_is_tried_again_and_the_next_tick_still_comes() {
 }
 
 #[tokio::test]
+async fn a_person_who_runs_a_source_does_not_wait_for_its_backoff() {
+    let world = World::start().await;
+    world.site.serve_each("/feed", [Response::status(500), rss(&[("1", "First", "one")])]);
+    let source = world.add("/feed").await;
+    assert_eq!(world.run(&source.id).await.state, "failed");
+    sqlx::query("UPDATE jobs.job SET due_at = now() + interval '1 hour' WHERE group_id = $1::uuid")
+        .bind(&source.id)
+        .execute(&world.pool)
+        .await
+        .expect("put off");
+    assert_eq!(world.run(&source.id).await.state, "done");
+}
+
+#[tokio::test]
 async fn a_site_that_asks_for_patience_gets_it_from_every_source() {
     let world = World::start().await;
     let busy = Response::status(429).header("retry-after", "3600");

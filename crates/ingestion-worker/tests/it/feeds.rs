@@ -189,7 +189,9 @@ fn feed_rs_files_have_the_values_that_it_found() {
         };
         let entries = stated["entries"].as_array().map_or(&[][..], Vec::as_slice);
         tally.count("entries", parsed.entries.len() == entries.len());
-        let (Some(stated), Some(found)) = (entries.first(), parsed.entries.first()) else { continue };
+        let (Some(stated), Some(found)) = (entries.first(), parsed.entries.first()) else {
+            continue;
+        };
         if let Some(title) = stated["title"]["content"].as_str() {
             tally.count("title", same_words(&found.title, title));
         }

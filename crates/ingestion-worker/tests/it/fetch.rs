@@ -99,7 +99,8 @@ async fn stops_at_the_size_and_at_the_deadline() {
         assert!(error.to_string().contains("fetch.body_bytes_max"));
     }
     let total_timeout_ms = 300;
-    let quick = client(Config { total_timeout_ms, body_bytes_max: usize::MAX, ..Config::default() });
+    let quick =
+        client(Config { total_timeout_ms, body_bytes_max: usize::MAX, ..Config::default() });
     let started = Instant::now();
     let late = error(&quick, &site.url("/endless")).await;
     assert!(matches!(late, Error::Timeout { deadline: Deadline::Total, .. }), "{late:?}");
@@ -228,15 +229,56 @@ async fn no_spelling_of_a_private_address_connects() {
     let resolver = Scripted::new(&["127.0.0.1"]);
     let client = Client::with_resolver(Config::default(), resolver).expect("TLS can be set up");
     let hosts = [
-        "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001",
-        "0177.0.0.1", "127.0.0.1.", "127.000.000.001", "0", "0.0.0.0", "[::]", "[::1]",
-        "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]",
-        "[64:ff9b::127.0.0.1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]", "[2001:0:7f00:1::]",
-        "localhost", "LOCALHOST", "localhost.", "%6cocalhost", "①②⑦.⓪.⓪.①", "127。0。0。1",
-        "ⓛocalhost", "bücher.example", "127.0.0.1.nip.io", "user@127.0.0.1", "user:password@127.0.0.1", "example.org@127.0.0.1",
-        "169.254.169.254", "0xa9fea9fe", "2852039166", "[fd00:ec2::254]", "[fe80::1]",
-        "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "198.18.0.1", "224.0.0.1",
-        "255.255.255.255", "168.63.129.16", "192.0.0.192", "[fc00::1]", "[ff02::1]",
+        "127.0.0.1",
+        "127.1",
+        "127.0.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "017700000001",
+        "0177.0.0.1",
+        "127.0.0.1.",
+        "127.000.000.001",
+        "0",
+        "0.0.0.0",
+        "[::]",
+        "[::1]",
+        "[0:0:0:0:0:0:0:1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::127.0.0.1]",
+        "[64:ff9b:1::7f00:1]",
+        "[2002:7f00:1::]",
+        "[2001:0:7f00:1::]",
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "%6cocalhost",
+        "①②⑦.⓪.⓪.①",
+        "127。0。0。1",
+        "ⓛocalhost",
+        "bücher.example",
+        "127.0.0.1.nip.io",
+        "user@127.0.0.1",
+        "user:password@127.0.0.1",
+        "example.org@127.0.0.1",
+        "169.254.169.254",
+        "0xa9fea9fe",
+        "2852039166",
+        "[fd00:ec2::254]",
+        "[fe80::1]",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "168.63.129.16",
+        "192.0.0.192",
+        "[fc00::1]",
+        "[ff02::1]",
     ];
     let mut urls: Vec<String> = hosts.iter().map(|host| format!("http://{host}:{port}/")).collect();
     urls.extend(hosts.iter().map(|host| format!("http://{host}/")));
@@ -269,9 +311,8 @@ async fn names_and_redirects_lead_to_no_private_address() {
     let listener = Forbidden::at(&format!("127.0.0.1:{port}"));
     let allow_networks = vec!["127.0.0.2/32".parse().expect("a network")];
     let config = Config { allow_networks, ..Config::default() };
-    let with = |resolver| {
-        Client::with_resolver(config.clone(), resolver).expect("TLS can be set up")
-    };
+    let with =
+        |resolver| Client::with_resolver(config.clone(), resolver).expect("TLS can be set up");
 
     // A name of a private address.
     let inside = with(Scripted::new(&["127.0.0.1"]));

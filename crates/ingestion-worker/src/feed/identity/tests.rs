@@ -77,7 +77,10 @@ fn an_alias_that_two_entries_share_is_none() {
 fn addresses_are_compared_without_tracking() {
     let plain = normalise_url("https://A.example:443/x?id=1");
     assert_eq!(plain, "https://a.example/x?id=1");
-    assert_eq!(normalise_url("https://a.example/x/?utm_source=rss&id=1&fbclid=z"), "https://a.example/x/?id=1");
+    assert_eq!(
+        normalise_url("https://a.example/x/?utm_source=rss&id=1&fbclid=z"),
+        "https://a.example/x/?id=1"
+    );
     assert_eq!(normalise_url("https://a.example/x/"), normalise_url("https://a.example/x"));
     assert_eq!(normalise_url(" not a url "), "not a url");
 }
@@ -86,7 +89,13 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     let guid = proptest::option::of("[a-c]{1,2}|https://[ab]\\.example/[a-c]");
     let url = proptest::option::of("https://[ab]\\.example/[a-c]?(#[ab])?");
     (guid, url, "[a-c ]{0,3}", proptest::option::of("<p>[ab]</p>")).prop_map(
-        |(guid, url, title, content_html)| Entry { guid, url, title, content_html, ..Entry::default() },
+        |(guid, url, title, content_html)| Entry {
+            guid,
+            url,
+            title,
+            content_html,
+            ..Entry::default()
+        },
     )
 }
 

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::app::App;
 use crate::charset;
-use crate::db::blob::Blob;
+use crate::db::blob::{Blob, Waiting};
 use crate::document::{Metadata, heading, one_line};
 use crate::error::not_fetched;
 use crate::fetch::{Outcome, Page, Request};
@@ -21,6 +21,9 @@ use crate::source::{Kind, Source, check_url};
 
 /// A site that fails is asked for an article this often; then the summary has to do.
 const PAGE_TRIES: u32 = 3;
+
+/// A site that asks us to wait is waited for so long; then the summary has to do.
+const PAGE_PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// A title made of the text's beginning is this long, in characters.
 const TITLE_CHARS: usize = 80;
@@ -60,10 +63,10 @@ impl Normalised {
 pub(super) async fn of(
     app: &App,
     source: &Source,
-    blob: &Blob,
+    waiting: &Waiting,
     attempt: u32,
 ) -> Result<Text, Error> {
-    let own = normalise(source, blob).await?;
+    let own = normalise(source, &waiting.blob).await?;
     let metadata = &own.metadata;
     let Some(url) = Some(metadata).filter(|it| it.is_summary).and_then(|it| check_url(&it.url).ok())
     else {
@@ -74,19 +77,34 @@ pub(super) async fn of(
     }
     let place = match slot::ask(&app.pool, &url, app.config.host_limits()).await? {
         Asked::Yours(place) => place,
-        Asked::Later(wait) => return Ok(Text::Later(wait)),
+        Asked::Later(wait) if is_patient(waiting, wait) => return Ok(Text::Later(wait)),
+        Asked::Later(_) => return Ok(Text::Ready(titled(own))),
     };
     let fetched = fetch(app, source, &url).await;
     let failure = fetched.as_ref().err();
     place.release(&app.pool, failure.and_then(|it| it.retry_after)).await;
     match fetched {
         Ok(page) => Ok(Text::Ready(titled(longer(own, extract(page).await?)))),
-        Err(failure) if failure.is_transient() && attempt < PAGE_TRIES => Err(failure.into()),
+        Err(failure) if goes_on(&failure, waiting, attempt) => Err(failure.into()),
         Err(failure) => {
             // The summary is better than nothing; the site will not give more.
             tracing::info!(source.id = %source.id, error = %failure, "an article was not fetched");
             Ok(Text::Ready(titled(own)))
         }
+    }
+}
+
+/// Whether an article is worth another wait; a document with a summary is better than none.
+fn is_patient(waiting: &Waiting, wait: Duration) -> bool {
+    waiting.waited_s + wait.as_secs_f64() < PAGE_PATIENCE.as_secs_f64()
+}
+
+/// Whether an article that could not be fetched is to be asked for again.
+fn goes_on(failure: &Failure, waiting: &Waiting, attempt: u32) -> bool {
+    match failure.retry_after {
+        Some(wait) => is_patient(waiting, wait),
+        None if failure.reason == Reason::RateLimited => is_patient(waiting, Duration::ZERO),
+        None => failure.is_transient() && attempt < PAGE_TRIES,
     }
 }
 
@@ -134,6 +152,8 @@ fn longer(own: Normalised, article: Option<Article>) -> Normalised {
 
 /// Every document has a title and a text: where one is missing, the other has to do.
 fn titled(mut text: Normalised) -> Normalised {
+    // No table can hold it, and no reader misses it.
+    text.markdown.retain(|c| c != '\0');
     let metadata = &mut text.metadata;
     if metadata.title.is_empty() {
         let found = heading(&text.markdown);
