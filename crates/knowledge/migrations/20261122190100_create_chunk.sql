@@ -22,7 +22,7 @@ COMMENT ON COLUMN knowledge.chunk.input_sha256 IS
 COMMENT ON COLUMN knowledge.chunk.text_hash IS
     'Of the passage without regard to white space; equal passages collapse into one result.';
 COMMENT ON COLUMN knowledge.chunk.words IS
-    'Words of title, heading and passage that are indexed: the length that BM25 divides by.';
+    'Words that are indexed, those of the title twice: the length that BM25 divides by.';
 CREATE INDEX chunk_by_lexeme ON knowledge.chunk USING gin (tsv) WITH (fastupdate = off);
 CREATE INDEX chunk_by_project ON knowledge.chunk (project_id);
 CREATE INDEX chunk_by_source ON knowledge.chunk (source_id);

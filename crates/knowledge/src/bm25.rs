@@ -7,8 +7,12 @@ use crate::fusion::Hit;
 const K1: f64 = 1.2;
 /// How much a long passage is held against it.
 const B: f64 = 0.75;
-/// How many words of a query take part: the rarest ones. Fewer lose quality, more cost time.
-pub const TERMS_MAX: usize = 8;
+/// How many words of a query are scored: the rarest ones. Eight lose 0.015 nDCG@10 on Cranfield,
+/// more than sixteen gain nothing.
+pub const TERMS_MAX: usize = 16;
+/// How many of them a passage is searched for by; one that holds only commoner words is no
+/// candidate.
+const SEARCHED_MAX: usize = 8;
 /// How many matching passages are scored.
 pub const CANDIDATES_MAX: usize = 2_000;
 
@@ -54,6 +58,7 @@ pub fn rarest(mut terms: Vec<Term>) -> Vec<Term> {
 /// more than [`CANDIDATES_MAX`] passages, and at least one. All of them are scored.
 #[must_use]
 pub fn searched(terms: &[Term], totals: Totals, selectivity: f64) -> usize {
+    let terms = &terms[..terms.len().min(SEARCHED_MAX)];
     let chunks = totals.chunks.max(1) as f64;
     let mut missed = 1.0;
     for (index, term) in terms.iter().enumerate() {
@@ -131,10 +136,12 @@ mod tests {
 
     #[test]
     fn the_rarest_words_take_part_and_unknown_ones_do_not() {
-        let terms = (0..12).map(|n| term(&format!("w{n:02}"), 100 - n)).collect();
+        let terms = (0..20).map(|n| term(&format!("w{n:02}"), 100 - n)).collect();
         let chosen = rarest(terms);
         assert_eq!(chosen.len(), TERMS_MAX);
-        assert_eq!(chosen[0], term("w11", 89));
+        assert_eq!(chosen[0], term("w19", 81));
+        let totals = Totals { chunks: 100, words: 1_000 };
+        assert_eq!(searched(&chosen, totals, 1.0), SEARCHED_MAX);
         assert_eq!(rarest(vec![term("nowhere", 0)]), []);
     }
 

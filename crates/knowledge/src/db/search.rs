@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 use chrono::{DateTime, Utc};
 use proto::{DocumentId, ProjectId, SourceId};
 use sqlx::{
-    FromRow, PgPool, Postgres, QueryBuilder,
+    Execute as _, FromRow, PgPool, Postgres, QueryBuilder,
     postgres::{PgPoolOptions, PgRow},
 };
 use uuid::Uuid;
@@ -181,13 +181,69 @@ pub async fn semantic(
     path: Path,
     limit: i64,
 ) -> Result<Vec<Hit>, sqlx::Error> {
-    let mut query = match path {
-        Path::Index => index_query(model, vector, filter, limit),
-        Path::Exact => exact_query(model, vector, filter, limit),
-    };
+    let mut query = semantic_query(model, vector, filter, path, limit);
     let rows: Vec<(i64, f64)> = query.build_query_as().persistent(false).fetch_all(pool).await?;
     let hit = |(chunk, distance)| Hit { chunk, score: 1.0 - distance };
     Ok(rows.into_iter().map(hit).collect())
+}
+
+/// A query whose plan is asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Explained<'a> {
+    /// See [`lexical`].
+    Lexical {
+        /// All of them are searched for.
+        terms: &'a [Term],
+        /// What may be found.
+        filter: &'a Filter,
+    },
+    /// See [`semantic`].
+    Semantic {
+        /// The model's row.
+        model: i32,
+        /// The query's vector.
+        vector: &'a [f32],
+        /// What may be found.
+        filter: &'a Filter,
+        /// How.
+        path: Path,
+    },
+}
+
+/// The plan that Postgres makes for a query, as text: what a test of the indexes reads.
+///
+/// # Errors
+/// When the database does.
+pub async fn explain(pool: &PgPool, query: Explained<'_>) -> Result<String, sqlx::Error> {
+    let mut query = match query {
+        Explained::Lexical { terms, filter } => lexical_query(terms, terms.len(), filter),
+        Explained::Semantic { model, vector, filter, path } => {
+            semantic_query(model, vector, filter, path, 100)
+        }
+    };
+    let statement = format!("EXPLAIN {}", query.sql().as_str());
+    let arguments = query.build().take_arguments();
+    let lines: Vec<String> = sqlx::query_scalar_with(
+        sqlx::AssertSqlSafe(statement),
+        arguments.ok().flatten().unwrap_or_default(),
+    )
+    .persistent(false)
+    .fetch_all(pool)
+    .await?;
+    Ok(lines.join("\n"))
+}
+
+fn semantic_query(
+    model: i32,
+    vector: &[f32],
+    filter: &Filter,
+    path: Path,
+    limit: i64,
+) -> QueryBuilder<Postgres> {
+    match path {
+        Path::Index => index_query(model, vector, filter, limit),
+        Path::Exact => exact_query(model, vector, filter, limit),
+    }
 }
 
 fn index_query(
@@ -207,8 +263,7 @@ fn index_query(
         query.push(" JOIN knowledge.chunk c ON c.id = e.chunk_id");
         push_filter(&mut query, filter);
     }
-    query.push(" ORDER BY ").push(&distance).push_bind(vector.to_vec()).push(&operand);
-    query.push(" LIMIT ").push_bind(limit);
+    query.push(" ORDER BY 2 LIMIT ").push_bind(limit);
     query
 }
 

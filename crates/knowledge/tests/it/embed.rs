@@ -14,8 +14,5 @@ async fn hash_passes_the_probe_and_says_that_it_is_not_semantic() {
     assert!(!embedder.spec().semantic);
 
     let same = embedder.embed(Kind::Query, &["a wing"]).await.unwrap();
-    assert_eq!(
-        same,
-        embedder.embed(Kind::Document, &["a wing"]).await.unwrap()
-    );
+    assert_eq!(same, embedder.embed(Kind::Document, &["a wing"]).await.unwrap());
 }

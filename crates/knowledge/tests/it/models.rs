@@ -1,1 +1,204 @@
-//! To come.
+//! Changing the model while searches go on.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use knowledge::{Config, config::{Choice, OpenAi}};
+use proto::{
+    ProjectId, SourceId,
+    knowledge::v1::{SearchRequest, search_request::Mode},
+};
+use testkit::{Response, Site, eventually};
+
+use crate::stand::{
+    PATIENCE, Replica, Stand, ask, document, hash, index, search, settled, submit, titles,
+};
+
+const DIMENSIONS: usize = 8;
+
+/// A server of embeddings whose every vector follows from the text alone.
+async fn embedding_server() -> Site {
+    let site = Site::start().await;
+    site.answer("/v1/embeddings", |request| {
+        let asked: serde_json::Value =
+            serde_json::from_slice(&request.body).expect("our client sends JSON");
+        let inputs = asked["input"].as_array().expect("a list of texts");
+        let data: Vec<_> = inputs
+            .iter()
+            .enumerate()
+            .map(|(index, text)| {
+                let embedding = vector(text.as_str().expect("a text"));
+                serde_json::json!({ "index": index, "embedding": embedding })
+            })
+            .collect();
+        Response::ok(serde_json::json!({ "data": data }).to_string())
+            .content_type("application/json")
+    });
+    site
+}
+
+/// Counts letters, so that texts of the same words are near each other.
+fn vector(text: &str) -> Vec<f32> {
+    let mut vector = vec![0.1_f32; DIMENSIONS];
+    for byte in text.to_lowercase().bytes().filter(u8::is_ascii_alphabetic) {
+        vector[usize::from(byte) % DIMENSIONS] += 1.0;
+    }
+    vector
+}
+
+fn remote(site: &Site) -> Config {
+    let openai = OpenAi {
+        url: site.url("/v1"),
+        model: "letters".into(),
+        dimensions: DIMENSIONS,
+        ..OpenAi::default()
+    };
+    Config { embedder: Choice::Openai, openai, ..Config::default() }
+}
+
+async fn fill(replica: &Replica, project: ProjectId, documents: usize) {
+    let source = SourceId::generate();
+    let input = |n| {
+        let text = format!("Passage {n} is about walnut trees, the {n}th of them.");
+        document(project, source, &format!("doc {n}"), &text)
+    };
+    let all: Vec<_> = (0..documents).map(input).collect();
+    for batch in all.chunks(100) {
+        submit(replica, batch.to_vec()).await;
+    }
+}
+
+async fn active(replica: &Replica) -> Result<(), proto::knowledge::v1::Index> {
+    let index = index(replica).await;
+    let name = index.embedder.as_ref().map(|embedder| embedder.name.clone());
+    if name.as_deref() == Some("letters") { Ok(()) } else { Err(index) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_go_on_while_another_model_is_built_and_never_mix_two() {
+    let project = ProjectId::generate();
+    let stand = Stand::start(project).await;
+    let old = stand.replica(hash()).await;
+    fill(&old, project, 300).await;
+    settled(&stand).await;
+
+    let site = embedding_server().await;
+    let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let load = async {
+        while !stop.load(Ordering::Relaxed) {
+            let number = asked.fetch_add(1, Ordering::Relaxed);
+            let request = SearchRequest {
+                mode: Mode::Semantic.into(),
+                ..ask(&format!("walnut trees {}", number % 300))
+            };
+            let answer = search(&old.service, request).await;
+            assert_eq!(answer.results.len(), 10);
+            let name = answer.embedder.expect("vectors take part").name;
+            assert!(["hash-v1", "letters"].contains(&name.as_str()), "{name}");
+        }
+    };
+    let change = async {
+        // Killed in the middle, wherever that is, and started again.
+        for patience_ms in [200, 600] {
+            let killed = stand.replica(remote(&site)).await;
+            let _ = tokio::time::timeout(Duration::from_millis(patience_ms), settled(&stand)).await;
+            killed.kill();
+        }
+        let new = stand.replica(remote(&site)).await;
+        // Documents that come meanwhile get vectors of both.
+        fill(&new, project, 40).await;
+        eventually(PATIENCE, || active(&new)).await;
+        settled(&stand).await;
+        stop.store(true, Ordering::Relaxed);
+        new
+    };
+    let ((), new) = tokio::join!(load, change);
+    assert!(asked.load(Ordering::Relaxed) > 10, "there was load");
+
+    let index = index(&new).await;
+    let states: Vec<(String, String, u64, u64)> = index
+        .models
+        .iter()
+        .map(|it| (it.embedder.clone().expect("named").name, it.state.clone(), it.embedded, it.total))
+        .collect();
+    assert_eq!(states[1], ("letters".into(), "active".into(), 340, 340));
+    assert_eq!((states[0].0.as_str(), states[0].1.as_str()), ("hash-v1", "retired"));
+    let request = SearchRequest { mode: Mode::Semantic.into(), ..ask("walnut trees") };
+    let answer = search(&new.service, request).await;
+    assert_eq!(answer.embedder.expect("vectors take part").name, "letters");
+    assert_eq!(answer.results.len(), 10);
+    let nearness: Option<String> = sqlx::query_scalar(
+        "SELECT indexdef FROM pg_indexes WHERE indexname = 'chunk_embedding_m2_by_nearness'",
+    )
+    .fetch_optional(&stand.pool)
+    .await
+    .expect("the catalogue answers");
+    assert!(nearness.is_some_and(|definition| definition.contains("hnsw")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_back_to_a_model_takes_up_its_vectors() {
+    let project = ProjectId::generate();
+    let stand = Stand::start(project).await;
+    let site = embedding_server().await;
+    let replica = stand.replica(remote(&site)).await;
+    fill(&replica, project, 20).await;
+    settled(&stand).await;
+    drop(replica);
+    let replica = stand.replica(hash()).await;
+    let hashed = |index: &proto::knowledge::v1::Index| {
+        index.embedder.as_ref().is_some_and(|it| it.name == "hash-v1")
+    };
+    eventually(PATIENCE, || async {
+        let index = index(&replica).await;
+        if hashed(&index) { Ok(()) } else { Err(index) }
+    })
+    .await;
+    settled(&stand).await;
+    drop(replica);
+    site.forget_requests();
+    let replica = stand.replica(remote(&site)).await;
+    eventually(PATIENCE, || active(&replica)).await;
+    let texts: usize = site
+        .requests()
+        .iter()
+        .map(|request| {
+            let asked: serde_json::Value = serde_json::from_slice(&request.body).expect("JSON");
+            asked["input"].as_array().map_or(0, Vec::len)
+        })
+        .sum();
+    assert_eq!(texts, 1, "nothing but the probe is embedded again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_model_search_answers_from_words_and_says_so() {
+    let project = ProjectId::generate();
+    let stand = Stand::start(project).await;
+    let site = embedding_server().await;
+    let replica = stand.replica(remote(&site)).await;
+    fill(&replica, project, 5).await;
+    settled(&stand).await;
+    drop(replica);
+    site.serve("/v1/embeddings", Response::status(503));
+    let replica = stand.replica(remote(&site)).await;
+    let answer = search(&replica.service, ask("walnut")).await;
+    assert_eq!(answer.results.len(), 5);
+    assert_eq!(answer.embedder, None);
+    let warning = index(&replica).await.warning;
+    assert!(warning.contains("letters") && warning.contains("words alone"), "{warning}");
+    let request = SearchRequest { mode: Mode::Semantic.into(), ..ask("walnut") };
+    let refused = replica.service.clone().search(request).await.expect_err("there is no model");
+    assert_eq!(refused.code(), tonic::Code::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_model_folder_auto_falls_back_and_warns() {
+    let stand = Stand::start(ProjectId::generate()).await;
+    let replica = stand.replica(Config::default()).await;
+    let index = index(&replica).await;
+    assert!(index.warning.contains("hash-v1"), "{}", index.warning);
+    assert_eq!(index.embedder.map(|it| it.semantic), Some(false));
+    assert_eq!(titles(&replica, ask("anything")).await, [""; 0]);
+}

@@ -26,14 +26,14 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_stream::wrappers::TcpListenerStream;
 
 /// How long a test waits for work in the background.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub type Client = KnowledgeServiceClient<AuthedChannel>;
+pub(crate) type Client = KnowledgeServiceClient<AuthedChannel>;
 
 /// One process of the service.
-pub struct Replica {
+pub(crate) struct Replica {
     /// As a service.
-    pub service: Client,
+    pub(crate) service: Client,
     url: String,
     shutdown: Shutdown,
     _tasks: JoinSet<()>,
@@ -41,12 +41,12 @@ pub struct Replica {
 
 impl Replica {
     /// Ends it as a kill would: nothing is drained.
-    pub fn kill(self) {
+    pub(crate) fn kill(self) {
         drop(self);
     }
 
     /// A client of another caller.
-    pub fn client(&self, token: &str) -> Client {
+    pub(crate) fn client(&self, token: &str) -> Client {
         client(&self.url, token)
     }
 }
@@ -58,16 +58,16 @@ impl Drop for Replica {
 }
 
 /// A database, a bus, and who may call.
-pub struct Stand {
+pub(crate) struct Stand {
     /// As the service's role.
-    pub pool: PgPool,
+    pub(crate) pool: PgPool,
     nats: Nats,
     callers: Arc<Callers>,
 }
 
 impl Stand {
     /// Fresh servers; callers are `service`, and `viewer` and `operator` of `project`.
-    pub async fn start(project: ProjectId) -> Self {
+    pub(crate) async fn start(project: ProjectId) -> Self {
         let database = Postgres::start().await.database().await;
         let config = database::Config { url: Secret::from(database.url), ..Default::default() };
         let pool = database::connect(&config).await.expect("Postgres is up");
@@ -84,7 +84,7 @@ impl Stand {
     }
 
     /// A replica of the service.
-    pub async fn replica(&self, config: Config) -> Replica {
+    pub(crate) async fn replica(&self, config: Config) -> Replica {
         let bus = bus::Config {
             url: Secret::from(self.nats.url_with_credentials()),
             ..Default::default()
@@ -121,12 +121,12 @@ impl Stand {
 }
 
 /// Without a model.
-pub fn hash() -> Config {
+pub(crate) fn hash() -> Config {
     Config { embedder: Choice::HashV1, ..Config::default() }
 }
 
 /// A stand with one replica that has no model.
-pub async fn plain() -> (Stand, Replica, ProjectId) {
+pub(crate) async fn plain() -> (Stand, Replica, ProjectId) {
     let project = ProjectId::generate();
     let stand = Stand::start(project).await;
     let replica = stand.replica(hash()).await;
@@ -153,7 +153,7 @@ impl Verify for Callers {
 }
 
 /// A document of a source.
-pub fn document(project: ProjectId, source: SourceId, name: &str, text: &str) -> DocumentInput {
+pub(crate) fn document(project: ProjectId, source: SourceId, name: &str, text: &str) -> DocumentInput {
     DocumentInput {
         project_id: project.to_string(),
         source_id: source.to_string(),
@@ -169,20 +169,20 @@ pub fn document(project: ProjectId, source: SourceId, name: &str, text: &str) ->
 }
 
 /// Submits and answers each item's result.
-pub async fn submit(replica: &Replica, documents: Vec<DocumentInput>) -> Vec<SubmitResult> {
+pub(crate) async fn submit(replica: &Replica, documents: Vec<DocumentInput>) -> Vec<SubmitResult> {
     let request = SubmitDocumentsRequest { documents };
     let answer = replica.service.clone().submit_documents(request).await;
     answer.expect("the batch is taken").into_inner().results
 }
 
 /// Submits one document and answers how it ended, and its id.
-pub async fn submit_one(replica: &Replica, document: DocumentInput) -> (Outcome, String) {
+pub(crate) async fn submit_one(replica: &Replica, document: DocumentInput) -> (Outcome, String) {
     let result = submit(replica, vec![document]).await.remove(0);
     (result.outcome(), result.document_id)
 }
 
 /// Waits until nothing waits to be indexed or is being indexed.
-pub async fn settled(stand: &Stand) {
+pub(crate) async fn settled(stand: &Stand) {
     eventually(PATIENCE, || async {
         let open: Vec<(String, String, Option<String>)> = sqlx::query_as(
             "SELECT kind, state, last_error FROM jobs.job
@@ -197,42 +197,42 @@ pub async fn settled(stand: &Stand) {
 }
 
 /// A search for words, ten results.
-pub fn ask(query: &str) -> SearchRequest {
+pub(crate) fn ask(query: &str) -> SearchRequest {
     SearchRequest { query: query.to_owned(), ..SearchRequest::default() }
 }
 
 /// A search that finds nothing but what has the words.
-pub fn words(query: &str) -> SearchRequest {
+pub(crate) fn words(query: &str) -> SearchRequest {
     let mode = proto::knowledge::v1::search_request::Mode::Lexical.into();
     SearchRequest { mode, ..ask(query) }
 }
 
 /// Searches as `client`.
-pub async fn search(client: &Client, request: SearchRequest) -> SearchResponse {
+pub(crate) async fn search(client: &Client, request: SearchRequest) -> SearchResponse {
     client.clone().search(request).await.expect("the search is answered").into_inner()
 }
 
 /// The titles that a search as a service finds.
-pub async fn titles(replica: &Replica, request: SearchRequest) -> Vec<String> {
+pub(crate) async fn titles(replica: &Replica, request: SearchRequest) -> Vec<String> {
     titles_of(&search(&replica.service, request).await.results)
 }
 
-pub fn titles_of(results: &[SearchResult]) -> Vec<String> {
+pub(crate) fn titles_of(results: &[SearchResult]) -> Vec<String> {
     results.iter().map(|result| result.title.clone()).collect()
 }
 
 /// What the service says of its models.
-pub async fn index(replica: &Replica) -> Index {
+pub(crate) async fn index(replica: &Replica) -> Index {
     let request = proto::knowledge::v1::GetIndexRequest {};
     replica.service.clone().get_index(request).await.expect("it answers").into_inner()
 }
 
 /// A source's rank.
-pub async fn rank(replica: &Replica, source: SourceId, priority: u32, version: i64) {
+pub(crate) async fn rank(replica: &Replica, source: SourceId, priority: u32, version: i64) {
     set_rank(replica, source, priority, version, true).await;
 }
 
-pub async fn set_rank(
+pub(crate) async fn set_rank(
     replica: &Replica,
     source: SourceId,
     priority: u32,

@@ -27,20 +27,12 @@ struct Expected {
 }
 
 /// `None`, and said so, when there are no weights; in CI that is a failure.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests are configured by the environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests are configured by the environment")]
 fn folder() -> Option<PathBuf> {
-    let folder = std::env::var("COMMANDCENTER_MODEL_DIR")
-        .ok()
-        .map(PathBuf::from);
+    let folder = std::env::var("COMMANDCENTER_MODEL_DIR").ok().map(PathBuf::from);
     if folder.is_none() {
         let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-        assert!(
-            !ci,
-            "COMMANDCENTER_MODEL_DIR is not set, and CI must test the model"
-        );
+        assert!(!ci, "COMMANDCENTER_MODEL_DIR is not set, and CI must test the model");
         eprintln!("COMMANDCENTER_MODEL_DIR is not set: this test of the local model was not run");
     }
     folder
@@ -59,25 +51,12 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 async fn vectors_equal_those_of_onnxruntime() {
     let Some(model) = load(1) else { return };
     let reference: Reference = serde_json::from_str(REFERENCE).unwrap();
-    let texts: Vec<&str> = reference
-        .texts
-        .iter()
-        .map(|expected| expected.text.as_str())
-        .collect();
+    let texts: Vec<&str> = reference.texts.iter().map(|expected| expected.text.as_str()).collect();
     let vectors = model.embed(Kind::Document, &texts).await.unwrap();
     for (expected, vector) in reference.texts.iter().zip(&vectors) {
-        assert_eq!(
-            model.count_tokens(&expected.text),
-            expected.tokens,
-            "{:?}",
-            expected.text
-        );
+        assert_eq!(model.count_tokens(&expected.text), expected.tokens, "{:?}", expected.text);
         for (x, reference) in vector.iter().zip(expected.head) {
-            assert!(
-                (x - reference).abs() < 1e-5,
-                "{:?}: {x} is not {reference}",
-                expected.text
-            );
+            assert!((x - reference).abs() < 1e-5, "{:?}: {x} is not {reference}", expected.text);
         }
     }
     for (vector, expected) in vectors[1..].iter().zip(reference.similarities) {
@@ -89,29 +68,22 @@ async fn vectors_equal_those_of_onnxruntime() {
 async fn the_probe_identifies_the_published_weights() {
     let Some(model) = load(1) else { return };
     let spec = model.spec();
-    assert_eq!(
-        (spec.name.as_str(), spec.dim, spec.max_tokens),
-        ("all-MiniLM-L6-v2", 384, 256)
-    );
+    assert_eq!((spec.name.as_str(), spec.dim, spec.max_tokens), ("all-MiniLM-L6-v2", 384, 256));
     assert!(spec.semantic);
     let first = probe(&model).await.unwrap();
     assert_eq!(first, probe(&load(2).unwrap()).await.unwrap());
     // A component near the edge of a rounding step would change the fingerprint with the processor.
     for component in first.vector {
         let steps = component / 0.01;
-        assert!(
-            (steps - steps.floor() - 0.5).abs() > 1e-4,
-            "{component} is near an edge"
-        );
+        assert!((steps - steps.floor() - 0.5).abs() > 1e-4, "{component} is near an edge");
     }
 }
 
 #[tokio::test]
 async fn a_vector_does_not_depend_on_what_else_is_computed() {
     let Some(model) = load(2) else { return };
-    let texts: Vec<String> = (1..40)
-        .map(|words| format!("{words} {}", "wing slipstream ".repeat(words)))
-        .collect();
+    let texts: Vec<String> =
+        (1..40).map(|words| format!("{words} {}", "wing slipstream ".repeat(words))).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let together = model.embed(Kind::Document, &texts).await.unwrap();
     let alone = join_all(texts.chunks(1).map(|text| model.embed(Kind::Query, text))).await;
@@ -130,21 +102,8 @@ async fn long_documents_are_refused_by_index_and_long_queries_cut() {
     let fits = "wing ".repeat(254);
     let long = "wing ".repeat(255);
     assert_eq!(model.count_tokens(&long), 257);
-    let error = model
-        .embed(Kind::Document, &["short", &fits, &long])
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::TooLong {
-                index: 2,
-                tokens: 257,
-                max: 256
-            }
-        ),
-        "{error}"
-    );
+    let error = model.embed(Kind::Document, &["short", &fits, &long]).await.unwrap_err();
+    assert!(matches!(error, Error::TooLong { index: 2, tokens: 257, max: 256 }), "{error}");
     let vectors = model.embed(Kind::Query, &[&fits, &long]).await.unwrap();
     assert!(cosine(&vectors[0], &vectors[1]) > 0.999_999);
 }
@@ -154,20 +113,13 @@ fn folders_that_hold_no_usable_model_are_named() {
     let Some(folder) = folder() else { return };
     let copy = tempfile::tempdir().unwrap();
     let one = NonZeroUsize::MIN;
-    let load = || {
-        MiniLm::load(copy.path(), one)
-            .err()
-            .expect("an incomplete folder is refused")
-    };
+    let load = || MiniLm::load(copy.path(), one).err().expect("an incomplete folder is refused");
 
     assert!(matches!(load(), LoadError::Read { path, .. } if path.ends_with("tokenizer.json")));
     fs::create_dir(copy.path().join("1_Pooling")).unwrap();
-    for file in [
-        "tokenizer.json",
-        "config.json",
-        "1_Pooling/config.json",
-        "sentence_bert_config.json",
-    ] {
+    for file in
+        ["tokenizer.json", "config.json", "1_Pooling/config.json", "sentence_bert_config.json"]
+    {
         fs::copy(folder.join(file), copy.path().join(file)).unwrap();
     }
     fs::write(copy.path().join("model.safetensors"), b"half a dow").unwrap();

@@ -38,22 +38,14 @@ fn answer(items: &[Value]) -> Response {
 
 /// What a good server answers, in reverse order.
 fn good(request: &Request) -> Response {
-    let items: Vec<_> = inputs(request)
-        .iter()
-        .enumerate()
-        .map(|(i, t)| item(i, t))
-        .rev()
-        .collect();
+    let items: Vec<_> = inputs(request).iter().enumerate().map(|(i, t)| item(i, t)).rev().collect();
     answer(&items)
 }
 
 async fn served(response: Response) -> Error {
     let site = Site::start().await;
     site.serve(PATH, response);
-    let error = client(&site)
-        .embed(Kind::Document, &["a", "bc"])
-        .await
-        .unwrap_err();
+    let error = client(&site).embed(Kind::Document, &["a", "bc"]).await.unwrap_err();
     assert!(!format!("{error:?}").contains(TOKEN));
     error
 }
@@ -106,10 +98,7 @@ async fn a_server_that_takes_fewer_texts_gets_fewer() {
     assert!(vectors.windows(2).all(|pair| pair[0][0] < pair[1][0]));
 
     let long = "x".repeat(101);
-    let error = client
-        .embed(Kind::Document, &["a", "b", "c", "d", &long])
-        .await
-        .unwrap_err();
+    let error = client.embed(Kind::Document, &["a", "b", "c", "d", &long]).await.unwrap_err();
     assert!(matches!(error, Error::TooLong { index: 4, .. }), "{error}");
 }
 
@@ -117,9 +106,7 @@ async fn a_server_that_takes_fewer_texts_gets_fewer() {
 async fn overload_and_failure_are_transient_and_keep_the_wait() {
     let check = async |response: Response, expect: Option<u64>| {
         let error = served(response).await;
-        let Error::Transient { retry_after, .. } = error else {
-            panic!("{error:?}")
-        };
+        let Error::Transient { retry_after, .. } = error else { panic!("{error:?}") };
         assert_eq!(retry_after, expect.map(Duration::from_secs));
     };
     check(Response::status(429).header("retry-after", "7"), Some(7)).await;
@@ -158,11 +145,7 @@ async fn refusals_and_wrong_answers_are_permanent_and_say_why() {
         let item = |index| format!(r#"{{"index": {index}, "embedding": {embedding}}}"#);
         Response::ok(format!(r#"{{"data": [{}, {}]}}"#, item(0), item(1)))
     };
-    check(
-        with("[1, 2]"),
-        "2 components per vector but is configured for 3",
-    )
-    .await;
+    check(with("[1, 2]"), "2 components per vector but is configured for 3").await;
     check(with("[1, 2, null]"), "embeddings server").await;
     check(with("[1, 2, NaN]"), "embeddings server").await;
     check(with("[1, 2, 1e39]"), "finite").await;
