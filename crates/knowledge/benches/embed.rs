@@ -3,10 +3,7 @@
 //! `embed_onnx.py` measures onnxruntime on the same weights and texts and prints the same lines.
 //! Reads `COMMANDCENTER_MODEL_DIR` and `COMMANDCENTER_CORPORA`.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a bench has no configuration but the environment"
-)]
+#![expect(clippy::disallowed_methods, reason = "a bench has no configuration but the environment")]
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -23,9 +20,7 @@ const SAMPLES: usize = 8;
 
 fn main() -> anyhow::Result<()> {
     let folder = variable("COMMANDCENTER_MODEL_DIR")?;
-    let cranfield = variable("COMMANDCENTER_CORPORA")?
-        .join("retrieval")
-        .join("cranfield");
+    let cranfield = variable("COMMANDCENTER_CORPORA")?.join("retrieval").join("cranfield");
     let (documents, queries) = texts(&cranfield)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     for threads in [1, 2] {
@@ -69,10 +64,7 @@ fn texts(folder: &Path) -> anyhow::Result<(Vec<String>, Vec<String>)> {
     let queries = std::fs::read_to_string(folder.join("queries-odd.tsv"))?;
     let queries = queries.lines().filter_map(|line| line.split_once('\t'));
     let queries = queries.map(|(_, text)| text.to_owned());
-    Ok((
-        documents.take(DOCUMENTS).collect(),
-        queries.take(QUERIES).collect(),
-    ))
+    Ok((documents.take(DOCUMENTS).collect(), queries.take(QUERIES).collect()))
 }
 
 /// The shortest of several runs: the others were disturbed by whatever else ran.

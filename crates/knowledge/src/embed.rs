@@ -101,18 +101,11 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn transient(what: impl Into<String>) -> Self {
-        Self::Transient {
-            what: what.into(),
-            retry_after: None,
-            source: None,
-        }
+        Self::Transient { what: what.into(), retry_after: None, source: None }
     }
 
     pub(crate) fn permanent(what: impl Into<String>) -> Self {
-        Self::Permanent {
-            what: what.into(),
-            source: None,
-        }
+        Self::Permanent { what: what.into(), source: None }
     }
 }
 
@@ -159,33 +152,20 @@ pub async fn probe(embedder: &dyn Embedder) -> Result<Probe, Error> {
     let vector = match (vectors.pop(), vectors.is_empty()) {
         (Some(vector), true) => vector,
         _ => {
-            return Err(Error::permanent(
-                "it did not return one vector for one text",
-            ));
+            return Err(Error::permanent("it did not return one vector for one text"));
         }
     };
     check_vector(&vector, spec.dim)?;
     let norm = norm(&vector);
     if (norm - 1.0).abs() > NORM_TOLERANCE {
-        return Err(Error::permanent(format!(
-            "its vectors have length {norm}, not 1"
-        )));
+        return Err(Error::permanent(format!("its vectors have length {norm}, not 1")));
     }
-    Ok(Probe {
-        fingerprint: fingerprint(spec, &vector),
-        vector,
-    })
+    Ok(Probe { fingerprint: fingerprint(spec, &vector), vector })
 }
 
 fn fingerprint(spec: &ModelSpec, vector: &[f32]) -> [u8; 32] {
     let mut sha = Sha256::new();
-    let texts = [
-        &spec.provider,
-        &spec.name,
-        &spec.revision,
-        &spec.query_prefix,
-        &spec.doc_prefix,
-    ];
+    let texts = [&spec.provider, &spec.name, &spec.revision, &spec.query_prefix, &spec.doc_prefix];
     for text in texts {
         // The length keeps ("ab", "c") apart from ("a", "bc").
         sha.update((text.len() as u64).to_le_bytes());
@@ -209,9 +189,7 @@ fn check_vector(vector: &[f32], dim: usize) -> Result<(), Error> {
         )));
     }
     if vector.iter().any(|component| !component.is_finite()) {
-        return Err(Error::permanent(
-            "it returned a component that is not a finite number",
-        ));
+        return Err(Error::permanent("it returned a component that is not a finite number"));
     }
     Ok(())
 }
@@ -271,27 +249,11 @@ mod tests {
         assert_eq!(base, fingerprint(&spec(), &[0.600_001, 0.799_999]));
         assert_ne!(base, fingerprint(&spec(), &[0.8, 0.6]));
         for change in [
-            ModelSpec {
-                name: "n".into(),
-                ..spec()
-            },
-            ModelSpec {
-                revision: "2".into(),
-                ..spec()
-            },
-            ModelSpec {
-                doc_prefix: "query: ".into(),
-                query_prefix: String::new(),
-                ..spec()
-            },
-            ModelSpec {
-                semantic: false,
-                ..spec()
-            },
-            ModelSpec {
-                max_tokens: 9,
-                ..spec()
-            },
+            ModelSpec { name: "n".into(), ..spec() },
+            ModelSpec { revision: "2".into(), ..spec() },
+            ModelSpec { doc_prefix: "query: ".into(), query_prefix: String::new(), ..spec() },
+            ModelSpec { semantic: false, ..spec() },
+            ModelSpec { max_tokens: 9, ..spec() },
         ] {
             assert_ne!(base, fingerprint(&change, &[0.6, 0.8]), "{change:?}");
         }
@@ -299,10 +261,7 @@ mod tests {
 
     #[test]
     fn probe_vectors_agree_within_the_noise_of_a_server() {
-        let probe = Probe {
-            fingerprint: [0; 32],
-            vector: vec![0.6, 0.8],
-        };
+        let probe = Probe { fingerprint: [0; 32], vector: vec![0.6, 0.8] };
         assert!(probe.agrees(&[0.601, 0.799]));
         assert!(!probe.agrees(&[0.8, -0.6]));
         assert!(!probe.agrees(&[0.6, 0.8, 0.0]));

@@ -62,16 +62,10 @@ impl Embedder for Hash {
 fn vector(text: &str) -> Vec<f32> {
     let mut counts: HashMap<u64, (f32, u32)> = HashMap::new();
     let lowered = text.to_lowercase();
-    for word in lowered
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|w| !w.is_empty())
-    {
+    for word in lowered.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
         counts.entry(hash(word)).or_insert((1.0, 0)).1 += 1;
         // The angle brackets make the gram of a word's start differ from one in its middle.
-        let marked: String = format!("<{word}>")
-            .chars()
-            .take(GRAM_WORD_CHARS_MAX)
-            .collect();
+        let marked: String = format!("<{word}>").chars().take(GRAM_WORD_CHARS_MAX).collect();
         for gram in GRAM_LENGTHS.flat_map(|n| grams(&marked, n)) {
             counts.entry(hash(gram)).or_insert((GRAM_WEIGHT, 0)).1 += 1;
         }
@@ -96,10 +90,7 @@ fn grams(word: &str, n: usize) -> impl Iterator<Item = &str> {
     let starts = word.char_indices().map(|(at, _)| at);
     let ends = starts.clone().skip(n).chain([word.len()]);
     let enough = word.chars().count() >= n;
-    starts
-        .zip(ends)
-        .filter(move |_| enough)
-        .map(|(start, end)| &word[start..end])
+    starts.zip(ends).filter(move |_| enough).map(|(start, end)| &word[start..end])
 }
 
 fn add(vector: &mut [f32], hash: u64, weight: f32) {
@@ -140,14 +131,8 @@ mod tests {
     fn the_stored_format_does_not_change() {
         assert_eq!(hash("wing"), 8_336_514_764_834_332_181);
         let v = vector("The wing, the slipstream and the wing");
-        let strongest = v
-            .iter()
-            .enumerate()
-            .max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
-        assert_eq!(
-            strongest.map(|(at, x)| (at, (x * 1e4).round())),
-            Some((305, -5677.0))
-        );
+        let strongest = v.iter().enumerate().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+        assert_eq!(strongest.map(|(at, x)| (at, (x * 1e4).round())), Some((305, -5677.0)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The local model: sentence-transformers' all-MiniLM-L6-v2 (or another BERT encoder with mean
 //! pooling) in process, on threads of its own.
 
+mod folder;
 mod forward;
 mod lanes;
 mod math;
@@ -19,9 +20,9 @@ use futures::future::{BoxFuture, try_join_all};
 use tokenizers::Tokenizer;
 use tokio::sync::oneshot;
 
+pub use self::folder::Error as LoadError;
 use self::forward::Scratch;
 use self::lanes::{Assistance, Lanes, Request, Work};
-pub use self::weights::Error as LoadError;
 use self::weights::Weights;
 use super::{Embedder, Error, Kind, ModelSpec};
 
@@ -45,24 +46,15 @@ impl MiniLm {
     /// and sentence_bert_config.json, and starts `threads` threads. Reads some 90 MB: call it off
     /// the async threads.
     pub fn load(folder: &Path, threads: NonZeroUsize) -> Result<Self, LoadError> {
-        let model = Arc::new(Model {
-            tokenizer: load_tokenizer(folder)?,
-            weights: Weights::load(folder)?,
-        });
-        let vocabulary = model.weights.vocabulary();
+        let model =
+            Arc::new(Model { tokenizer: load_tokenizer(folder)?, weights: Weights::load(folder)? });
+        let vocabulary = model.weights.shape.vocabulary;
         if model.tokenizer.get_vocab_size(true) > vocabulary {
             let what = format!("its tokenizer knows more than its {vocabulary} words");
-            return Err(LoadError::Unsupported {
-                folder: folder.to_owned(),
-                what,
-            });
+            return Err(LoadError::Unsupported { folder: folder.to_owned(), what });
         }
         let lanes = Arc::new(Lanes::default());
-        let embedder = Self {
-            spec: spec(&model.weights),
-            model,
-            lanes,
-        };
+        let embedder = Self { spec: spec(&model.weights), model, lanes };
         for number in 0..threads.get() {
             let (model, lanes) = (embedder.model.clone(), embedder.lanes.clone());
             // Not joined: a thread ends within one batch after the lanes are closed by `drop`.
@@ -88,10 +80,7 @@ impl Embedder for MiniLm {
 
     fn count_tokens(&self, text: &str) -> usize {
         // A text that the tokenizer refuses is reported when it is embedded.
-        self.model
-            .tokenizer
-            .encode_fast(text, true)
-            .map_or(0, |encoding| encoding.len())
+        self.model.tokenizer.encode_fast(text, true).map_or(0, |encoding| encoding.len())
     }
 
     fn embed<'a>(
@@ -103,15 +92,7 @@ impl Embedder for MiniLm {
             let queue = |(index, text): (usize, &&str)| {
                 let (reply, vector) = oneshot::channel();
                 let text = self.spec.prefixed(kind, text);
-                (
-                    Request {
-                        kind,
-                        index,
-                        text,
-                        reply,
-                    },
-                    vector,
-                )
+                (Request { kind, index, text, reply }, vector)
             };
             let (requests, vectors): (Vec<_>, Vec<_>) = texts.iter().enumerate().map(queue).unzip();
             self.lanes.push(kind, requests)?;
@@ -129,12 +110,7 @@ fn spec(weights: &Weights) -> ModelSpec {
     let known = weights.revision == ALL_MINILM_L6_V2;
     ModelSpec {
         provider: "local".into(),
-        name: if known {
-            "all-MiniLM-L6-v2"
-        } else {
-            "custom BERT encoder"
-        }
-        .into(),
+        name: if known { "all-MiniLM-L6-v2" } else { "custom BERT encoder" }.into(),
         revision: weights.revision.clone(),
         dim: weights.shape.hidden,
         max_tokens: weights.max_tokens,
@@ -144,13 +120,10 @@ fn spec(weights: &Weights) -> ModelSpec {
     }
 }
 
-fn load_tokenizer(folder: &Path) -> Result<Tokenizer, LoadError> {
-    let path = folder.join("tokenizer.json");
-    let bytes = weights::read(&path)?;
-    let damaged = |source| LoadError::Damaged {
-        path: path.clone(),
-        source,
-    };
+fn load_tokenizer(model: &Path) -> Result<Tokenizer, LoadError> {
+    let path = model.join("tokenizer.json");
+    let bytes = folder::read(&path)?;
+    let damaged = |source| LoadError::Damaged { path: path.clone(), source };
     let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(damaged)?;
     // The published file pads and cuts to 128 tokens. We pack, and cutting is our decision.
     tokenizer.with_padding(None);
@@ -192,10 +165,7 @@ fn answer(model: &Model, lanes: &Lanes, batch: Vec<Request>, scratch: &mut Scrat
     }
     let sequences = Arc::new(sequences);
     let (link, other_end) = team::pair();
-    let assistance = Assistance {
-        sequences: sequences.clone(),
-        link: other_end,
-    };
+    let assistance = Assistance { sequences: sequences.clone(), link: other_end };
     // Documents are many: their threads do more by working apart.
     let link = (urgent && lanes.assist(assistance)).then_some(link);
     let vectors = forward::embed(&model.weights, &sequences, link.as_ref(), scratch);
@@ -215,11 +185,7 @@ impl Model {
         let max = self.weights.max_tokens;
         if tokens.len() > max {
             if request.kind == Kind::Document {
-                return Err(Error::TooLong {
-                    index: request.index,
-                    tokens: tokens.len(),
-                    max,
-                });
+                return Err(Error::TooLong { index: request.index, tokens: tokens.len(), max });
             }
             // The last token marks the end of a text; it stays.
             tokens.drain(max - 1..tokens.len() - 1);

@@ -194,10 +194,7 @@ impl Embedder for OpenAi {
         texts: &'a [&'a str],
     ) -> BoxFuture<'a, Result<Vec<Vec<f32>>, Error>> {
         async move {
-            let inputs: Vec<_> = texts
-                .iter()
-                .map(|text| self.spec.prefixed(kind, text))
-                .collect();
+            let inputs: Vec<_> = texts.iter().map(|text| self.spec.prefixed(kind, text)).collect();
             self.embed_all(&inputs).await
         }
         .boxed()

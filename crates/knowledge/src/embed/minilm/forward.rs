@@ -7,10 +7,11 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::folder::Shape;
 use super::math::{gelu, layer_norm, softmax};
 use super::matrix::{Panels, Tiles, View, Write, multiply};
 use super::team::{Link, Sum, shards};
-use super::weights::{Layer, Norm, SHARDS, Shape, Weights};
+use super::weights::{Layer, Norm, SHARDS, Weights};
 use crate::embed::normalise;
 
 /// Rows that go through a layer together: their widest activations stay in the second-level cache.
@@ -54,12 +55,7 @@ pub(super) fn embed(
     link: Option<&Link>,
     scratch: &mut Scratch,
 ) -> Vec<Vec<f32>> {
-    weights.arch.dispatch(Pass {
-        weights,
-        sequences,
-        link,
-        scratch,
-    })
+    weights.arch.dispatch(Pass { weights, sequences, link, scratch })
 }
 
 struct Pass<'a> {
@@ -74,12 +70,7 @@ impl WithSimd for Pass<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
-        let Self {
-            weights,
-            sequences,
-            link,
-            scratch,
-        } = self;
+        let Self { weights, sequences, link, scratch } = self;
         let shards = shards(link);
         let spans = spans(sequences);
         look_up(weights, sequences, scratch);
@@ -91,10 +82,7 @@ impl WithSimd for Pass<'_> {
             feed_forward(simd, weights, layer, link, scratch);
             norm_rows(&mut scratch.hidden, &layer.output_norm, weights);
         }
-        spans
-            .into_iter()
-            .map(|span| pool(&scratch.hidden, span, weights.shape.hidden))
-            .collect()
+        spans.into_iter().map(|span| pool(&scratch.hidden, span, weights.shape.hidden)).collect()
     }
 }
 
@@ -117,11 +105,9 @@ fn look_up(weights: &Weights, sequences: &[Vec<u32>], scratch: &mut Scratch) {
     for sequence in sequences {
         for (word, position) in sequence.iter().zip(weights.positions.chunks_exact(width)) {
             let word = &weights.words[*word as usize * width..][..width];
-            scratch.hidden.extend(
-                word.iter()
-                    .zip(position)
-                    .map(|(word, position)| word + position),
-            );
+            scratch
+                .hidden
+                .extend(word.iter().zip(position).map(|(word, position)| word + position));
         }
     }
     norm_rows(&mut scratch.hidden, &weights.embedding_norm, weights);
@@ -142,10 +128,7 @@ fn project<S: Simd>(
     scratch.projected.resize(rows * stride, 0.0);
     for start in (0..rows).step_by(BLOCK_ROWS) {
         let count = BLOCK_ROWS.min(rows - start);
-        let of = View {
-            values: &scratch.hidden[start * hidden..],
-            stride: hidden,
-        };
+        let of = View { values: &scratch.hidden[start * hidden..], stride: hidden };
         scratch.tiles.pack(simd, of, (count, hidden));
         for shard in shards.clone() {
             let out = &mut scratch.projected[start * stride + shard * stride / SHARDS..];
@@ -187,10 +170,7 @@ fn attend_head<S: Simd>(
     let heads = heads / SHARDS;
     let part = |which: usize| {
         let column = (head / heads * 3 + which) * heads + head % heads;
-        View {
-            values: &scratch.projected[span.start * stride + column * depth..],
-            stride,
-        }
+        View { values: &scratch.projected[span.start * stride + column * depth..], stride }
     };
     scratch.tiles.pack(simd, part(0), (count, depth));
     scratch.keys.pack_columns(part(1), (depth, count), &[]);
@@ -204,10 +184,7 @@ fn attend_head<S: Simd>(
     for row in scores.chunks_exact_mut(padded) {
         softmax(&mut row[..count]);
     }
-    let shares = View {
-        values: scores,
-        stride: padded,
-    };
+    let shares = View { values: scores, stride: padded };
     scratch.tiles.pack(simd, shares, (count, count));
     let out = &mut scratch.mixed[span.start * hidden + head * depth..];
     let out = (out, hidden);
@@ -230,10 +207,8 @@ fn gather<S: Simd>(
     for start in (0..rows).step_by(BLOCK_ROWS) {
         let count = BLOCK_ROWS.min(rows - start);
         for shard in sum.shards() {
-            let of = View {
-                values: &scratch.mixed[start * hidden + shard * share..],
-                stride: hidden,
-            };
+            let of =
+                View { values: &scratch.mixed[start * hidden + shard * share..], stride: hidden };
             scratch.tiles.pack(simd, of, (count, share));
             let (out, write) = sum.rows_from(start * hidden);
             let right = &layer.attention_output[shard];
@@ -259,29 +234,17 @@ fn feed_forward<S: Simd>(
     let mut sum = Sum::new(&mut scratch.hidden, &mut scratch.partial, link);
     for start in (0..rows).step_by(BLOCK_ROWS) {
         let count = BLOCK_ROWS.min(rows - start);
-        let of = View {
-            values: &sum.total[start * hidden..],
-            stride: hidden,
-        };
+        let of = View { values: &sum.total[start * hidden..], stride: hidden };
         scratch.tiles.pack(simd, of, (count, hidden));
         // All that reads the rows comes before the first that writes them.
         for shard in sum.shards() {
             let out = &mut scratch.wide[shard * BLOCK_ROWS * share..][..count * share];
             let right = &layer.widen[shard];
-            multiply(
-                simd,
-                &scratch.tiles,
-                right,
-                (&mut *out, share),
-                Write::Replace,
-            );
+            multiply(simd, &scratch.tiles, right, (&mut *out, share), Write::Replace);
             gelu(out);
         }
         for shard in sum.shards() {
-            let of = View {
-                values: &scratch.wide[shard * BLOCK_ROWS * share..],
-                stride: share,
-            };
+            let of = View { values: &scratch.wide[shard * BLOCK_ROWS * share..], stride: share };
             scratch.tiles.pack(simd, of, (count, share));
             let (out, write) = sum.rows_from(start * hidden);
             let right = &layer.narrow[shard];

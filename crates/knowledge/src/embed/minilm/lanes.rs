@@ -69,10 +69,7 @@ impl Lanes {
             )));
         }
         if lane.len() + requests.len() > WAITING_MAX {
-            return Err(Error::transient(format!(
-                "{} texts are already waiting",
-                lane.len()
-            )));
+            return Err(Error::transient(format!("{} texts are already waiting", lane.len())));
         }
         lane.extend(requests);
         self.changed.notify_all();
@@ -109,10 +106,7 @@ impl Lanes {
                 return Some(Work::Batch(batch));
             }
             state.waiting_threads += 1;
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.waiting_threads -= 1;
         }
     }
@@ -156,21 +150,11 @@ mod tests {
 
     fn request(kind: Kind, text: &str) -> (Request, Reply) {
         let (reply, waiting) = oneshot::channel();
-        (
-            Request {
-                kind,
-                index: 0,
-                text: text.to_owned(),
-                reply,
-            },
-            waiting,
-        )
+        (Request { kind, index: 0, text: text.to_owned(), reply }, waiting)
     }
 
     fn texts(work: Option<Work>) -> Vec<String> {
-        let Some(Work::Batch(batch)) = work else {
-            panic!("{work:?} is no batch")
-        };
+        let Some(Work::Batch(batch)) = work else { panic!("{work:?} is no batch") };
         batch.into_iter().map(|request| request.text).collect()
     }
 
@@ -212,23 +196,13 @@ mod tests {
     #[test]
     fn a_full_lane_asks_to_come_back_and_keeps_the_other_open() {
         let lanes = Lanes::default();
-        let many = |n| {
-            (0..n)
-                .map(|_| request(Kind::Document, "x"))
-                .unzip::<_, _, Vec<_>, Vec<_>>()
-        };
+        let many = |n| (0..n).map(|_| request(Kind::Document, "x")).unzip::<_, _, Vec<_>, Vec<_>>();
         let (requests, _waiting) = many(WAITING_MAX);
         lanes.push(Kind::Document, requests).unwrap();
         let (one, _w) = many(1);
-        assert!(matches!(
-            lanes.push(Kind::Document, one),
-            Err(Error::Transient { .. })
-        ));
+        assert!(matches!(lanes.push(Kind::Document, one), Err(Error::Transient { .. })));
         let (too_many, _w) = many(WAITING_MAX + 1);
-        assert!(matches!(
-            lanes.push(Kind::Document, too_many),
-            Err(Error::Permanent { .. })
-        ));
+        assert!(matches!(lanes.push(Kind::Document, too_many), Err(Error::Permanent { .. })));
         let (query, _q) = request(Kind::Query, "query");
         lanes.push(Kind::Query, vec![query]).unwrap();
     }
@@ -236,10 +210,7 @@ mod tests {
     #[test]
     fn only_a_waiting_thread_is_asked_to_help_and_does_so_first() {
         let lanes = Lanes::default();
-        let assistance = || Assistance {
-            sequences: Arc::default(),
-            link: team::pair().1,
-        };
+        let assistance = || Assistance { sequences: Arc::default(), link: team::pair().1 };
         assert!(!lanes.assist(assistance()));
         std::thread::scope(|scope| {
             let helper = scope.spawn(|| lanes.next());
@@ -258,9 +229,6 @@ mod tests {
         lanes.push(Kind::Document, vec![document]).unwrap();
         lanes.close();
         assert!(lanes.next().is_none());
-        assert_eq!(
-            waiting.try_recv().unwrap_err(),
-            oneshot::error::TryRecvError::Closed
-        );
+        assert_eq!(waiting.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
     }
 }

@@ -58,11 +58,7 @@ fn highest(row: &[f32]) -> f32 {
             *lane = if *x > *lane { *x } else { *lane };
         }
     }
-    lanes
-        .iter()
-        .chain(rest)
-        .copied()
-        .fold(f32::NEG_INFINITY, f32::max)
+    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// e^x for x ≤ 0, within 2e-7 of the value: Cephes' polynomial after taking out powers of two.
@@ -79,13 +75,7 @@ fn exp(x: f32) -> f32 {
     let power = rounded - ROUND;
     let r = x - power * LN_2_HIGH - power * LN_2_LOW;
     let mut p = 1.987_569_1e-4;
-    for c in [
-        1.398_2e-3,
-        8.333_452e-3,
-        4.166_579_6e-2,
-        1.666_666_5e-1,
-        0.5,
-    ] {
+    for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         p = p * r + c;
     }
     let mantissa = p * r * r + r + 1.0;
@@ -99,7 +89,7 @@ fn erf(x: f32) -> f32 {
     let x = if x < -LIMIT { -LIMIT } else { x };
     let x = if x > LIMIT { LIMIT } else { x };
     let square = x * x;
-    let mut p = -2.726_142_2e-10;
+    let mut p = -2.726_142e-10;
     for c in [
         2.770_681_4e-8,
         -2.101_024e-6,
@@ -111,12 +101,7 @@ fn erf(x: f32) -> f32 {
         p = p * square + c;
     }
     let mut q = -1.456_607_2e-5;
-    for c in [
-        -2.133_740_6e-4,
-        -1.682_827e-3,
-        -7.373_329_2e-3,
-        -1.426_473_9e-2,
-    ] {
+    for c in [-2.133_740_6e-4, -1.682_827e-3, -7.373_329_2e-3, -1.426_473_9e-2] {
         q = q * square + c;
     }
     x * p / q
@@ -176,9 +161,6 @@ mod tests {
         layer_norm(&mut row, &[2.0; 40], &[1.0; 40], 1e-12);
         let mean = row.iter().sum::<f32>() / 40.0;
         let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / 40.0;
-        assert!(
-            (mean - 1.0).abs() < 1e-5 && (variance - 4.0).abs() < 1e-4,
-            "{mean} {variance}"
-        );
+        assert!((mean - 1.0).abs() < 1e-5 && (variance - 4.0).abs() < 1e-4, "{mean} {variance}");
     }
 }

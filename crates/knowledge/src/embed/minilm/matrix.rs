@@ -56,11 +56,7 @@ pub(super) struct Panels {
 impl Panels {
     /// An empty matrix to pack into.
     pub(super) fn new(panel_width: usize) -> Self {
-        Self {
-            panel_width,
-            depth: 0,
-            values: Vec::new(),
-        }
+        Self { panel_width, depth: 0, values: Vec::new() }
     }
 
     /// The product's columns, rounded up to whole panels.
@@ -79,11 +75,7 @@ impl Panels {
     ) {
         self.clear(depth, columns);
         let width = self.panel_width;
-        for (at, panel) in self
-            .values
-            .chunks_exact_mut((depth + 1) * width)
-            .enumerate()
-        {
+        for (at, panel) in self.values.chunks_exact_mut((depth + 1) * width).enumerate() {
             let (first, rest) = panel.split_at_mut(width);
             for column in 0..width.min(columns - at * width) {
                 first[column] = start.get(at * width + column).copied().unwrap_or(0.0);
@@ -100,11 +92,7 @@ impl Panels {
     pub(super) fn pack_rows(&mut self, of: View<'_>, (depth, columns): (usize, usize)) {
         self.clear(depth, columns);
         let width = self.panel_width;
-        for (at, panel) in self
-            .values
-            .chunks_exact_mut((depth + 1) * width)
-            .enumerate()
-        {
+        for (at, panel) in self.values.chunks_exact_mut((depth + 1) * width).enumerate() {
             let here = width.min(columns - at * width);
             for (row, to) in panel.chunks_exact_mut(width).skip(1).enumerate() {
                 to[..here].copy_from_slice(&of.row(row, columns)[at * width..][..here]);
@@ -115,10 +103,7 @@ impl Panels {
     fn clear(&mut self, depth: usize, columns: usize) {
         self.depth = depth;
         self.values.clear();
-        self.values.resize(
-            columns.next_multiple_of(self.panel_width) * (depth + 1),
-            0.0,
-        );
+        self.values.resize(columns.next_multiple_of(self.panel_width) * (depth + 1), 0.0);
     }
 }
 
@@ -152,11 +137,7 @@ impl Tiles {
 /// wait for its own additions.
 #[inline(always)]
 fn tiles<S: Simd>(rows: usize) -> impl Iterator<Item = (usize, usize)> {
-    let most = if S::REGISTER_COUNT >= 32 {
-        TILE_ROWS
-    } else {
-        TILE_ROWS_16_REGISTERS
-    };
+    let most = if S::REGISTER_COUNT >= 32 { TILE_ROWS } else { TILE_ROWS_16_REGISTERS };
     let count = rows.div_ceil(most);
     (0..count).map(move |i| (i * rows / count, (i + 1) * rows / count - i * rows / count))
 }
@@ -171,26 +152,13 @@ pub(super) fn multiply<S: Simd>(
     write: Write,
 ) {
     assert_eq!(left.depth, right.depth, "the factors fit each other");
-    assert_eq!(
-        right.panel_width,
-        PANEL_REGISTERS * S::F32_LANES,
-        "packed for this processor"
-    );
-    let panels = right
-        .values
-        .chunks_exact((right.depth + 1) * right.panel_width);
+    assert_eq!(right.panel_width, PANEL_REGISTERS * S::F32_LANES, "packed for this processor");
+    let panels = right.values.chunks_exact((right.depth + 1) * right.panel_width);
     for (at, panel) in panels.enumerate() {
         for (first, height) in tiles::<S>(left.rows) {
             let out = &mut out[first * stride + at * right.panel_width..];
             let tile = &left.values[first * left.depth..][..height * left.depth];
-            simd.vectorize(Tile {
-                height,
-                tile,
-                panel,
-                out,
-                stride,
-                write,
-            });
+            simd.vectorize(Tile { height, tile, panel, out, stride, write });
         }
     }
 }
@@ -248,11 +216,7 @@ impl Tile<'_> {
         for (row, sums) in sums.iter().enumerate() {
             let out = &mut self.out[row * self.stride..][..PANEL_REGISTERS * S::F32_LANES];
             for (out, sum) in S::as_mut_simd_f32s(out).0.iter_mut().zip(sums) {
-                *out = if self.write == Write::Add {
-                    simd.add_f32s(*out, *sum)
-                } else {
-                    *sum
-                };
+                *out = if self.write == Write::Add { simd.add_f32s(*out, *sum) } else { *sum };
             }
         }
     }
@@ -285,9 +249,7 @@ mod tests {
 
     /// Small whole numbers, so that sums are exact in any order.
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
-        (0..count)
-            .map(|i| ((i * 31 + seed * 17) % 13) as f32 - 6.0)
-            .collect()
+        (0..count).map(|i| ((i * 31 + seed * 17) % 13) as f32 - 6.0).collect()
     }
 
     proptest! {

@@ -24,16 +24,8 @@ pub(super) struct Link {
 pub(super) fn pair() -> (Link, Link) {
     let (to_second, from_first) = sync_channel(1);
     let (to_first, from_second) = sync_channel(1);
-    let first = Link {
-        shard: 0,
-        to: to_second,
-        from: from_second,
-    };
-    let second = Link {
-        shard: 1,
-        to: to_first,
-        from: from_first,
-    };
+    let first = Link { shard: 0, to: to_second, from: from_second };
+    let second = Link { shard: 1, to: to_first, from: from_first };
     (first, second)
 }
 
@@ -55,11 +47,7 @@ impl<'a> Sum<'a> {
         if link.is_some() {
             partial.resize(total.len(), 0.0);
         }
-        Self {
-            total,
-            partial,
-            link,
-        }
+        Self { total, partial, link }
     }
 
     /// The shards that this thread computes.

@@ -1,90 +1,16 @@
-//! Reading a model folder as sentence-transformers publishes it, and packing its weights.
+//! A model's weights, cut into shards and packed for the processor at hand.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pulp::Arch;
 use safetensors::{Dtype, SafeTensors};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::folder::{self, Error, Shape};
 use super::matrix::{Panels, View, panel_width};
 
 /// Parts that each layer is cut into, so that two threads can work on one text.
 pub(super) const SHARDS: usize = 2;
-
-/// Why a model folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file is missing or unreadable.
-    #[error("cannot read {} of the embedding model; fetch the model again", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A file is not what its name says.
-    #[error("{} of the embedding model is damaged; fetch the model again", .path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the reader said.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A model that the forward pass does not compute.
-    #[error(
-        "the model in {} is not supported: {what}; \
-         use a BERT encoder with mean pooling such as all-MiniLM-L6-v2", .folder.display()
-    )]
-    Unsupported {
-        /// The model's folder.
-        folder: PathBuf,
-        /// The setting that is not ours.
-        what: String,
-    },
-    /// The threads that compute could not be started.
-    #[error("cannot start the threads of the embedder")]
-    Threads(#[source] io::Error),
-}
-
-/// `config.json`: the shape of the encoder.
-#[derive(Debug, Deserialize)]
-pub(super) struct Shape {
-    #[serde(rename = "hidden_size")]
-    pub(super) hidden: usize,
-    #[serde(rename = "intermediate_size")]
-    pub(super) intermediate: usize,
-    #[serde(rename = "num_attention_heads")]
-    pub(super) heads: usize,
-    #[serde(rename = "num_hidden_layers")]
-    layers: usize,
-    #[serde(rename = "vocab_size")]
-    vocabulary: usize,
-    #[serde(rename = "max_position_embeddings")]
-    positions: usize,
-    pub(super) layer_norm_eps: f32,
-    model_type: String,
-    hidden_act: String,
-    #[serde(default)]
-    position_embedding_type: Option<String>,
-}
-
-/// `1_Pooling/config.json`: how token vectors become one.
-#[derive(Deserialize)]
-struct Pooling {
-    pooling_mode_mean_tokens: bool,
-}
-
-/// `sentence_bert_config.json`: how long a text the model was trained on.
-#[derive(Deserialize)]
-struct Limits {
-    max_seq_length: usize,
-}
 
 /// A normalisation's learned parameters.
 #[derive(Debug)]
@@ -126,95 +52,28 @@ pub(super) struct Weights {
 impl Weights {
     /// Reads config.json, 1_Pooling/config.json, sentence_bert_config.json and model.safetensors.
     pub(super) fn load(folder: &Path) -> Result<Self, Error> {
-        let shape: Shape = read_json(&folder.join("config.json"))?;
-        let pooling: Pooling = read_json(&folder.join("1_Pooling").join("config.json"))?;
-        let limits: Limits = read_json(&folder.join("sentence_bert_config.json"))?;
         let arch = Arch::new();
         let panel_width = panel_width(arch);
-        check(&shape, &pooling, panel_width).map_err(|what| Error::Unsupported {
-            folder: folder.to_owned(),
-            what,
-        })?;
-
+        let (shape, max_tokens) = folder::config(folder, panel_width)?;
         let path = folder.join("model.safetensors");
-        let bytes = read(&path)?;
-        let damaged = |source| Error::Damaged {
-            path: path.clone(),
-            source,
-        };
+        let bytes = folder::read(&path)?;
+        let damaged = |source| Error::Damaged { path: path.clone(), source };
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.into()))?;
-        let reader = Reader {
-            tensors,
-            panel_width,
-        };
+        let reader = Reader { tensors, panel_width };
         let (words, positions) = reader.embeddings(&shape).map_err(damaged)?;
         let layers = (0..shape.layers).map(|layer| reader.layer(layer, &shape));
         Ok(Self {
             arch,
             panel_width,
-            max_tokens: limits.max_seq_length.min(shape.positions),
+            max_tokens,
             revision: hex::encode(Sha256::digest(&bytes)),
             words,
             positions,
-            embedding_norm: reader
-                .norm("embeddings.LayerNorm", &shape)
-                .map_err(damaged)?,
+            embedding_norm: reader.norm("embeddings.LayerNorm", &shape).map_err(damaged)?,
             layers: layers.collect::<Result<_, _>>().map_err(damaged)?,
             shape,
         })
     }
-
-    /// How many token ids there are.
-    pub(super) fn vocabulary(&self) -> usize {
-        self.shape.vocabulary
-    }
-}
-
-fn check(shape: &Shape, pooling: &Pooling, panel_width: usize) -> Result<(), String> {
-    let head = shape.hidden.checked_div(shape.heads).unwrap_or(0);
-    let positions = shape
-        .position_embedding_type
-        .as_deref()
-        .unwrap_or("absolute");
-    if shape.model_type != "bert" || positions != "absolute" {
-        return Err(format!(
-            "model_type {} with {positions} positions",
-            shape.model_type
-        ));
-    }
-    if shape.hidden_act != "gelu" {
-        return Err(format!("hidden_act {}", shape.hidden_act));
-    }
-    if !pooling.pooling_mode_mean_tokens {
-        return Err("a pooling other than the mean".into());
-    }
-    // Products write whole panels: with other widths they would overlap.
-    if head * shape.heads != shape.hidden
-        || head == 0
-        || !head.is_multiple_of(panel_width)
-        || !shape.heads.is_multiple_of(SHARDS)
-        || !shape.intermediate.is_multiple_of(SHARDS * panel_width)
-    {
-        return Err(format!(
-            "widths {} / {} heads / {}, which do not divide by {SHARDS} x {panel_width}",
-            shape.hidden, shape.heads, shape.intermediate
-        ));
-    }
-    Ok(())
-}
-
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    serde_json::from_slice(&read(path)?).map_err(|source| Error::Damaged {
-        path: path.to_owned(),
-        source: source.into(),
-    })
 }
 
 type TensorError = Box<dyn std::error::Error + Send + Sync>;
@@ -231,13 +90,7 @@ impl Reader<'_> {
             let (dtype, has) = (tensor.dtype(), tensor.shape());
             return Err(format!("{name} is {dtype:?} {has:?}, expected F32 {shape:?}").into());
         }
-        Ok(tensor
-            .data()
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|b| f32::from_le_bytes(*b))
-            .collect())
+        Ok(tensor.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
     }
 
     /// Word vectors, and position vectors with the first token type's vector added.
@@ -249,10 +102,7 @@ impl Reader<'_> {
         let mut positions = table("position_embeddings", shape.positions)?;
         let types = table("token_type_embeddings", 2)?;
         for position in positions.chunks_exact_mut(shape.hidden) {
-            position
-                .iter_mut()
-                .zip(&types)
-                .for_each(|(position, kind)| *position += kind);
+            position.iter_mut().zip(&types).for_each(|(position, kind)| *position += kind);
         }
         Ok((words, positions))
     }
@@ -286,10 +136,7 @@ impl Reader<'_> {
         let (weight, bias) = self.linear(name, (from, to))?;
         let share = to / SHARDS;
         Ok(std::array::from_fn(|shard| {
-            let of = View {
-                values: &weight[shard * share * from..],
-                stride: from,
-            };
+            let of = View { values: &weight[shard * share * from..], stride: from };
             self.pack(of, (from, share), &bias[shard * share..])
         }))
     }
@@ -299,10 +146,7 @@ impl Reader<'_> {
         let (weight, bias) = self.linear(name, (from, to))?;
         let share = from / SHARDS;
         Ok(std::array::from_fn(|shard| {
-            let of = View {
-                values: &weight[shard * share..],
-                stride: from,
-            };
+            let of = View { values: &weight[shard * share..], stride: from };
             self.pack(of, (share, to), if shard == 0 { &bias } else { &[] })
         }))
     }
@@ -325,10 +169,7 @@ impl Reader<'_> {
             }
         }
         Ok(std::array::from_fn(|shard| {
-            let of = View {
-                values: &weights[shard],
-                stride: hidden,
-            };
+            let of = View { values: &weights[shard], stride: hidden };
             self.pack(of, (hidden, 3 * share), &biases[shard])
         }))
     }

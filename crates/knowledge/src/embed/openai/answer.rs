@@ -48,11 +48,7 @@ pub(super) async fn read(response: Response, count: usize, dim: usize) -> Result
 }
 
 pub(super) fn unreachable(endpoint: &Url, source: reqwest::Error) -> Error {
-    let what = if source.is_timeout() {
-        "did not answer in time"
-    } else {
-        "cannot be reached"
-    };
+    let what = if source.is_timeout() { "did not answer in time" } else { "cannot be reached" };
     Error::Transient {
         what: format!("{endpoint} {what}"),
         retry_after: None,
@@ -74,15 +70,13 @@ fn refusal(response: &Response) -> Result<Option<Outcome>, Error> {
             retry_after: retry_after(response.headers(), Utc::now()),
             source: None,
         }),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::permanent(format!(
-            "{what}; check the embedder's token"
-        ))),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Err(Error::permanent(format!("{what}; check the embedder's token")))
+        }
         _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
             Err(Error::transient(what))
         }
-        _ => Err(Error::permanent(format!(
-            "{what}; check the embedder's address and model"
-        ))),
+        _ => Err(Error::permanent(format!("{what}; check the embedder's address and model"))),
     }
 }
 
@@ -117,16 +111,10 @@ async fn read_bounded(mut response: Response) -> Result<BytesMut, Error> {
 fn order(items: Vec<Item>, count: usize, dim: usize) -> Result<Vec<Vec<f32>>, Error> {
     if items.len() != count {
         let got = items.len();
-        return Err(Error::permanent(format!(
-            "it returned {got} vectors for {count} texts"
-        )));
+        return Err(Error::permanent(format!("it returned {got} vectors for {count} texts")));
     }
     let mut vectors = vec![Vec::new(); count];
-    for Item {
-        index,
-        mut embedding,
-    } in items
-    {
+    for Item { index, mut embedding } in items {
         check_vector(&embedding, dim)?;
         if !normalise(&mut embedding) {
             return Err(Error::permanent("it returned a vector without direction"));
@@ -134,9 +122,7 @@ fn order(items: Vec<Item>, count: usize, dim: usize) -> Result<Vec<Vec<f32>>, Er
         match vectors.get_mut(index) {
             Some(slot) if slot.is_empty() => *slot = embedding,
             _ => {
-                return Err(Error::permanent(format!(
-                    "it returned index {index} out of place"
-                )));
+                return Err(Error::permanent(format!("it returned index {index} out of place")));
             }
         }
     }
@@ -149,16 +135,10 @@ mod tests {
 
     #[test]
     fn retry_after_reads_seconds_and_dates_and_is_bounded() {
-        let now = DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z")
-            .unwrap()
-            .to_utc();
+        let now = DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z").unwrap().to_utc();
         let check = |value: &str, expect: Option<u64>| {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
-            assert_eq!(
-                retry_after(&headers, now),
-                expect.map(Duration::from_secs),
-                "{value}"
-            );
+            assert_eq!(retry_after(&headers, now), expect.map(Duration::from_secs), "{value}");
         };
         check("7", Some(7));
         check("Thu, 01 Jan 2026 00:01:30 GMT", Some(90));
