@@ -1,0 +1,11 @@
+//! The house rules, as tests: which crate may know which, and what every file owes its reader.
+
+mod dependencies;
+mod files;
+
+use std::path::{Path, PathBuf};
+
+/// The workspace's root folder.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
+}
