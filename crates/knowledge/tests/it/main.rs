@@ -2,6 +2,7 @@
 
 mod cranfield;
 mod documents;
+mod embed;
 mod models;
 mod plans;
 mod search;
