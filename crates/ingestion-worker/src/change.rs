@@ -103,12 +103,7 @@ fn unique_aliases(known: &[Known]) -> HashMap<&str, &Known> {
 
 /// Turns `New` into `Old` beyond the limits of a first import. An entry without a date counts as
 /// new as today: feeds put the newest first, and their order breaks ties.
-fn drop_old(
-    verdicts: &mut [Verdict],
-    shown: &[Shown],
-    first: FirstImport,
-    now: DateTime<Utc>,
-) {
+fn drop_old(verdicts: &mut [Verdict], shown: &[Shown], first: FirstImport, now: DateTime<Utc>) {
     let oldest = now - TimeDelta::days(i64::from(first.days));
     let date = |index: &usize| shown[*index].published_at.unwrap_or(now).min(now);
     let mut new: Vec<usize> =

@@ -155,7 +155,8 @@ pub fn heading(markdown: &str) -> Option<String> {
 #[must_use]
 pub fn title_of_path(path: &str) -> String {
     let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
-    let stem = last.rsplit_once('.').map_or(last, |(stem, _)| if stem.is_empty() { last } else { stem });
+    let stem =
+        last.rsplit_once('.').map_or(last, |(stem, _)| if stem.is_empty() { last } else { stem });
     one_line(stem, TITLE_CHARS_MAX)
 }
 
@@ -181,7 +182,9 @@ mod tests {
 
     #[test]
     fn a_path_gives_a_title() {
-        for (path, title) in [("a/b/Read me.md", "Read me"), (".env", ".env"), ("x/", "x"), ("", "")] {
+        for (path, title) in
+            [("a/b/Read me.md", "Read me"), (".env", ".env"), ("x/", "x"), ("", "")]
+        {
             assert_eq!(title_of_path(path), title);
         }
     }

@@ -149,7 +149,10 @@ fn check_id(id: &str) -> Result<(), Failure> {
     } else {
         return Ok(());
     };
-    Err(Failure::invalid("external_id", format!("external_id {problem}: give a shorter, plain one")))
+    Err(Failure::invalid(
+        "external_id",
+        format!("external_id {problem}: give a shorter, plain one"),
+    ))
 }
 
 fn media_type(item: &Item<'_>, name: &str) -> Result<MediaType, Failure> {
@@ -203,7 +206,11 @@ mod tests {
         ];
         for (id, media_type, expected) in table {
             let accepted = accept(item(id, media_type, b"text"));
-            assert_eq!(accepted.as_ref().ok().map(|it| it.media_type), expected, "{id} {media_type}");
+            assert_eq!(
+                accepted.as_ref().ok().map(|it| it.media_type),
+                expected,
+                "{id} {media_type}"
+            );
             if let Err(failure) = accepted {
                 assert!(failure.message.contains("text/markdown"), "{failure}");
             }

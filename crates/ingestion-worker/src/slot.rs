@@ -80,7 +80,9 @@ pub fn busy(url: &Url, wait: Duration) -> Failure {
     let (host, seconds) = (host(url), wait.as_secs().max(1));
     Failure::new(
         Reason::RateLimited,
-        format!("{host} is asked as often as we may, or asked us to wait: try again in {seconds} s"),
+        format!(
+            "{host} is asked as often as we may, or asked us to wait: try again in {seconds} s"
+        ),
     )
     .retry_after(wait)
 }

@@ -56,7 +56,9 @@ impl FromStr for Kind {
             "manual" => Ok(Self::Manual),
             "docs" | "webhook" | "watch" => Err(Failure::invalid(
                 "kind",
-                format!("this server has no sources of the kind {text} yet; it has feed and manual"),
+                format!(
+                    "this server has no sources of the kind {text} yet; it has feed and manual"
+                ),
             )),
             _ => Err(Failure::invalid(
                 "kind",
@@ -197,6 +199,16 @@ pub fn check_name(text: &str) -> Result<String, Failure> {
     Err(Failure::invalid("name", format!("{problem}: give 1 to {NAME_CHARS_MAX} characters")))
 }
 
+/// The name of a source that nobody named: its URL without scheme and query, cut to the limit.
+#[must_use]
+pub fn name_of_url(url: &str) -> String {
+    let rest = url.trim().split_once("://").map_or("", |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    // What stands before an `@` may be a password.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    rest.trim_end_matches('/').chars().take(NAME_CHARS_MAX).collect()
+}
+
 /// Checks a priority; 0 is out of its range too.
 ///
 /// # Errors
@@ -222,11 +234,15 @@ pub fn check_url(text: &str) -> Result<Url, Failure> {
         return Err(refuse(format!("url has {bytes} bytes; the limit is {URL_BYTES_MAX}")));
     }
     let mut url = Url::parse(text).map_err(|error| {
-        refuse(format!("url {text:?} is no URL ({error}): give one like https://example.org/feed.xml"))
+        refuse(format!(
+            "url {text:?} is no URL ({error}): give one like https://example.org/feed.xml"
+        ))
     })?;
     if !matches!(url.scheme(), "http" | "https") {
         let scheme = url.scheme();
-        return Err(refuse(format!("url has the scheme {scheme}; only http and https are fetched")));
+        return Err(refuse(format!(
+            "url has the scheme {scheme}; only http and https are fetched"
+        )));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse(
@@ -335,7 +351,8 @@ mod tests {
     fn urls_have_one_form_and_no_secrets() {
         let url = check_url(" HTTPS://Example.org:443/a#top ").expect("a URL");
         assert_eq!(url.as_str(), "https://example.org/a");
-        for text in ["", "example.org/feed", "ftp://example.org/", "file:///etc/passwd", "http://"] {
+        for text in ["", "example.org/feed", "ftp://example.org/", "file:///etc/passwd", "http://"]
+        {
             refusal(check_url(text), "url");
         }
         assert!(refusal(check_url("https://u:p@example.org/"), "url").contains("credential"));

@@ -52,12 +52,7 @@ pub async fn known(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| Known {
-            id: row.id,
-            key: row.key,
-            alias: row.alias,
-            hash: row.content_hash,
-        })
+        .map(|row| Known { id: row.id, key: row.key, alias: row.alias, hash: row.content_hash })
         .collect())
 }
 

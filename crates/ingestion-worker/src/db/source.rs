@@ -116,10 +116,11 @@ pub async fn get(pool: &PgPool, id: SourceId) -> sqlx::Result<Option<Source>> {
 /// # Errors
 /// Of the database.
 pub async fn lock(conn: &mut PgConnection, id: SourceId) -> sqlx::Result<Option<Source>> {
-    let row: Option<Row> = sqlx::query_as("SELECT * FROM ingestion.source WHERE id = $1 FOR UPDATE")
-        .bind(id)
-        .fetch_optional(conn)
-        .await?;
+    let row: Option<Row> =
+        sqlx::query_as("SELECT * FROM ingestion.source WHERE id = $1 FOR UPDATE")
+            .bind(id)
+            .fetch_optional(conn)
+            .await?;
     Ok(row.map(Source::from))
 }
 
@@ -227,13 +228,11 @@ pub async fn update(conn: &mut PgConnection, source: &Source) -> sqlx::Result<()
 /// # Errors
 /// Of the database.
 pub async fn mark_deleting(conn: &mut PgConnection, id: SourceId) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE ingestion.source SET deleting = true, version = version + 1 WHERE id = $1",
-    )
-    .bind(id)
-    .execute(conn)
-    .await
-    .map(drop)
+    sqlx::query("UPDATE ingestion.source SET deleting = true, version = version + 1 WHERE id = $1")
+        .bind(id)
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
 /// Removes a marked source with its items, blobs and runs.

@@ -57,4 +57,3 @@ pub async fn put(
     .await
     .map(drop)
 }
-

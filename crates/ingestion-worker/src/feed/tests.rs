@@ -1,3 +1,5 @@
+//! What feeds of each dialect are read as.
+
 use super::*;
 
 const BASE: &str = "https://a.example/feed.xml";

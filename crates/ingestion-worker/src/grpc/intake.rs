@@ -113,8 +113,9 @@ async fn source(app: &App, draft: &Draft) -> Result<Source, Failure> {
                 "the source {:?} is a {}, which takes no documents by hand: name another source",
                 draft.name, source.draft.kind
             );
-            return Err(Failure::new(Reason::Conflict, message.clone())
-                .violation("source_name", message));
+            return Err(
+                Failure::new(Reason::Conflict, message.clone()).violation("source_name", message)
+            );
         }
         let source = Source::new(draft.clone());
         let mut tx = app.pool.begin().await.map_err(failure)?;
@@ -182,10 +183,8 @@ async fn store(
             _ => changed.push(*item),
         }
     }
-    let rows: Vec<Seen<'_>> = changed
-        .iter()
-        .map(|it| Seen { key: &it.key, alias: None, hash: &it.hash })
-        .collect();
+    let rows: Vec<Seen<'_>> =
+        changed.iter().map(|it| Seen { key: &it.key, alias: None, hash: &it.hash }).collect();
     let ids = db::item::insert(tx, source.id, &rows, observed_seq).await?;
     let blobs: Vec<(i64, Blob)> =
         ids.iter().zip(&changed).map(|(id, it)| (*id, blob(it, observed_seq))).collect();

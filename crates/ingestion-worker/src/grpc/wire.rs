@@ -1,8 +1,8 @@
 //! Sources and runs as they go over the wire.
 
 use chrono::{DateTime, Utc};
-use proto::ingestion::v1 as wire;
 use proto::Failure;
+use proto::ingestion::v1 as wire;
 use proto::time::to_wire;
 
 use crate::credential;
@@ -126,10 +126,7 @@ pub(super) fn schedule(wire: Option<wire::Schedule>) -> Result<Schedule, Failure
 
 /// A schedule ready to compute with; `None` when it has no expression. The key spreads `hourly`
 /// and its like over their period.
-pub(super) fn parse(
-    schedule: &Schedule,
-    key: &str,
-) -> Result<Option<jobs::Schedule>, Failure> {
+pub(super) fn parse(schedule: &Schedule, key: &str) -> Result<Option<jobs::Schedule>, Failure> {
     if schedule.expression.is_empty() {
         return Ok(None);
     }

@@ -1,3 +1,5 @@
+//! What pages become.
+
 use super::*;
 
 fn base() -> Url {

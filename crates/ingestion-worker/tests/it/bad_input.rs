@@ -34,7 +34,11 @@ async fn each_bad_answer_is_named_and_the_other_sources_go_on() {
         ("/empty", Response::ok(""), "not a feed"),
         ("/404", Response::status(404), "404"),
         ("/410", Response::status(410), "gone for good"),
-        ("/401", rss(&[]).guarded_by(Auth::Bearer("secret".into())), "give the source a credential"),
+        (
+            "/401",
+            rss(&[]).guarded_by(Auth::Bearer("secret".into())),
+            "give the source a credential",
+        ),
         ("/403", Response::status(403), "403"),
         ("/large", Response::ok(large), "200000 bytes"),
         ("/bomb", Response::gzip_bomb(50_000_000), ""),

@@ -21,15 +21,19 @@ async fn each_kind_opens_its_site() {
     let basic = Auth::Basic { user: "ann".into(), password: "s3cret:ü".into() };
     let api_key = Auth::ApiKey { header: "x-api-key".into(), value: "k-123".into() };
     let table = [
-        ("/basic", basic, Kind::Basic(Basic {
-            username: "ann".into(),
-            password: "s3cret:ü".into(),
-        }), "basic"),
+        (
+            "/basic",
+            basic,
+            Kind::Basic(Basic { username: "ann".into(), password: "s3cret:ü".into() }),
+            "basic",
+        ),
         ("/bearer", Auth::Bearer("t0ken".into()), Kind::Bearer("t0ken".into()), "bearer"),
-        ("/key", api_key, Kind::ApiKey(ApiKey {
-            header: "X-Api-Key".into(),
-            value: "k-123".into(),
-        }), "api_key"),
+        (
+            "/key",
+            api_key,
+            Kind::ApiKey(ApiKey { header: "X-Api-Key".into(), value: "k-123".into() }),
+            "api_key",
+        ),
     ];
     for (path, auth, kind, shown) in table {
         world.site.serve(path, rss(&[("1", path, "text")]).guarded_by(auth));
@@ -53,7 +57,9 @@ async fn each_kind_opens_its_site() {
 #[tokio::test]
 async fn a_wrong_credential_is_told_apart_and_a_new_one_helps() {
     let world = World::start().await;
-    world.site.serve("/feed", rss(&[("1", "First", "one")]).guarded_by(Auth::Bearer("good".into())));
+    world
+        .site
+        .serve("/feed", rss(&[("1", "First", "one")]).guarded_by(Auth::Bearer("good".into())));
     let mut request = world.feed("/feed");
     request.credential = bearer("bad");
     let source = world.create(request).await.expect("a good feed");

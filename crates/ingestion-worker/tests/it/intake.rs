@@ -39,7 +39,10 @@ async fn handed_over_texts_become_documents() {
     assert!(answer.results.iter().all(|it| !it.job_id.is_empty()));
     assert_eq!(world.settled().await, []);
     let guide = world.knowledge.document("Guide").await;
-    assert_eq!((guide.external_id.as_str(), guide.source_name.as_str()), ("docs/guide.md", "manual"));
+    assert_eq!(
+        (guide.external_id.as_str(), guide.source_name.as_str()),
+        ("docs/guide.md", "manual")
+    );
     assert_eq!((guide.tags, guide.source_kind.as_str()), (vec!["rust".to_owned()], "manual"));
     assert!(!guide.text.contains("tags:"));
     assert!(world.knowledge.document("notes").await.text.starts_with("caf"));

@@ -119,11 +119,13 @@ async fn the_clock_runs_a_source_every_minute() {
     for tick in 1..=2 {
         // The clock cannot be turned on, but the time of the next tick can be turned back.
         let key = format!("source:{}", source.id);
-        sqlx::query("UPDATE jobs.schedule SET next_at = now() - interval '1 minute' WHERE key = $1")
-            .bind(&key)
-            .execute(&world.pool)
-            .await
-            .expect("turned back");
+        sqlx::query(
+            "UPDATE jobs.schedule SET next_at = now() - interval '1 minute' WHERE key = $1",
+        )
+        .bind(&key)
+        .execute(&world.pool)
+        .await
+        .expect("turned back");
         sqlx::query("DELETE FROM jobs.schedule_tick WHERE schedule_key = $1")
             .bind(&key)
             .execute(&world.pool)
@@ -147,7 +149,8 @@ async fn a_first_import_takes_the_newest_entries_only() {
         (0..10).map(|n| (format!("g{n}"), format!("Title {n}"))).collect();
     let entries: Vec<Entry<'_>> =
         entries.iter().map(|(guid, title)| (guid.as_str(), title.as_str(), "text")).collect();
-    let more: Vec<Entry<'_>> = [("new", "Newest", "text")].into_iter().chain(entries.clone()).collect();
+    let more: Vec<Entry<'_>> =
+        [("new", "Newest", "text")].into_iter().chain(entries.clone()).collect();
     world.site.serve_each("/feed", [rss(&entries), rss(&more)]);
     let mut request = world.feed("/feed");
     request.feed = Some(FeedOptions { first_import_items: 3, ..FeedOptions::default() });
@@ -203,11 +206,12 @@ async fn a_look_is_told_to_whoever_listens() {
     let source = world.add("/feed").await;
     world.run(&source.id).await;
     let (sent, envelope): (i64, Vec<u8>) = eventually(PATIENCE, || async {
-        let row: Option<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT id, envelope FROM jobs.outbox WHERE sent_at IS NOT NULL LIMIT 1")
-                .fetch_optional(&world.pool)
-                .await
-                .expect("the outbox can be read");
+        let row: Option<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT id, envelope FROM jobs.outbox WHERE sent_at IS NOT NULL LIMIT 1",
+        )
+        .fetch_optional(&world.pool)
+        .await
+        .expect("the outbox can be read");
         row.ok_or("nothing was sent")
     })
     .await;

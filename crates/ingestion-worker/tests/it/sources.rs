@@ -39,8 +39,11 @@ async fn each_mistake_is_refused_by_field_with_its_limit_and_a_remedy() {
     };
     let with = |priority: u32| CreateSourceRequest { priority: Some(priority), ..good() };
     let manual = CreateSourceRequest { kind: "manual".into(), ..good() };
+    let nameless =
+        CreateSourceRequest { name: String::new(), url: String::new(), ..manual.clone() };
     let table = [
-        (named(""), "name", "1 to 200"),
+        (nameless, "name", "1 to 200"),
+        (named("a\nb"), "name", "1 to 200"),
         (named(&"x".repeat(201)), "name", "1 to 200"),
         (with(0), "priority", "1 to 10"),
         (with(11), "priority", "1 to 10"),
@@ -81,13 +84,26 @@ async fn a_name_or_url_that_is_taken_names_the_other_source() {
     let mut request = world.feed("/feed");
     request.url = world.site.url("/second");
     let failure = world.create(request).await.expect_err("the same name");
-    assert_eq!((failure.reason, failure.violations[0].field.as_str()), (Reason::AlreadyExists, "name"));
+    assert_eq!(
+        (failure.reason, failure.violations[0].field.as_str()),
+        (Reason::AlreadyExists, "name")
+    );
 
     let second = world.add("/second").await;
     let name = Some("/feed".to_owned());
     let request = UpdateSourceRequest { id: second.id, name, ..UpdateSourceRequest::default() };
     let failure = edit(&world, request).await.expect_err("the same name");
     assert_eq!(failure.reason, Reason::AlreadyExists);
+}
+
+#[tokio::test]
+async fn a_feed_that_nobody_names_has_the_name_of_its_address() {
+    let world = World::start().await;
+    let mut request = world.feed("/feed");
+    request.name = " ".into();
+    request.url.push_str("?key=secret");
+    let source = world.create(request).await.expect("named");
+    assert_eq!(source.name, world.site.url("/feed").trim_start_matches("http://"));
 }
 
 #[tokio::test]
@@ -101,14 +117,19 @@ async fn ranking_hears_of_an_edit_before_it_is_answered() {
         UpdateSourceRequest { id: id.clone(), priority: Some(9), ..UpdateSourceRequest::default() };
     assert_eq!(edit(&world, request).await, Ok(2));
     let told = world.knowledge.ranks();
-    assert!(told.iter().any(|it| (it.priority, it.enabled, it.version) == (9, true, 2)), "{told:?}");
-    let request =
-        UpdateSourceRequest { id: id.clone(), paused: Some(true), ..UpdateSourceRequest::default() };
+    assert!(
+        told.iter().any(|it| (it.priority, it.enabled, it.version) == (9, true, 2)),
+        "{told:?}"
+    );
+    let request = UpdateSourceRequest {
+        id: id.clone(),
+        paused: Some(true),
+        ..UpdateSourceRequest::default()
+    };
     assert_eq!(edit(&world, request).await, Ok(3));
     let told = world.knowledge.ranks();
     assert!(told.iter().any(|it| (it.enabled, it.version) == (false, 3)), "{told:?}");
-    let request =
-        UpdateSourceRequest { id, priority: Some(0), ..UpdateSourceRequest::default() };
+    let request = UpdateSourceRequest { id, priority: Some(0), ..UpdateSourceRequest::default() };
     assert_eq!(edit(&world, request).await.expect_err("0").reason, Reason::InvalidInput);
 }
 

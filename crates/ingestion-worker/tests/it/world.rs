@@ -86,10 +86,8 @@ impl World {
 
     pub(crate) async fn with(setup: Setup) -> Self {
         let database = Postgres::start().await.database().await;
-        let config = database::Config {
-            url: Secret::from(database.url),
-            ..database::Config::default()
-        };
+        let config =
+            database::Config { url: Secret::from(database.url), ..database::Config::default() };
         let pool = database::connect(&config).await.expect("the database is up");
         let folder = tempfile::tempdir().expect("a folder");
         let keyring = Keyring::open_or_create(&folder.path().join("seal.key")).expect("a key");
@@ -125,7 +123,10 @@ impl World {
             pool: self.pool.clone(),
             bus: Bus::connect(&bus).await.expect("never fails for a server that is down"),
             keyring: self.keyring.clone(),
-            knowledge: Endpoint { url: self.knowledge.url.clone(), token: "worker".to_owned().into() },
+            knowledge: Endpoint {
+                url: self.knowledge.url.clone(),
+                token: "worker".to_owned().into(),
+            },
             readiness: readiness.clone(),
         })
         .expect("the parts are well formed");
@@ -250,9 +251,7 @@ impl Verify for Tokens {
     fn verify(
         &self,
         token: TokenHash,
-    ) -> std::pin::Pin<
-        Box<dyn Future<Output = Result<Option<Caller>, Failure>> + Send + '_>,
-    > {
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Option<Caller>, Failure>> + Send + '_>> {
         let mine = Scope::Projects([self.0].into());
         let other = Scope::Projects([ProjectId::generate()].into());
         let callers = HashMap::from([

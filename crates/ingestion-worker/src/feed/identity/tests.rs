@@ -1,3 +1,5 @@
+//! Which entries are the same.
+
 use std::collections::HashSet;
 
 use proptest::prelude::*;

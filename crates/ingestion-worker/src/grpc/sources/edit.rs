@@ -20,8 +20,8 @@ use crate::fetch::Credential;
 use crate::fetch::address::vet;
 use crate::grpc::wire;
 use crate::source::{
-    Checks, Draft, Kind, PRIORITY_DEFAULT, Source, check_name,
-    check_priority, check_url,
+    Checks, Draft, Kind, PRIORITY_DEFAULT, Source, check_name, check_priority, check_url,
+    name_of_url,
 };
 use crate::stage::{Fetch, Rank};
 
@@ -83,7 +83,11 @@ fn new_draft(
 ) -> Result<(Draft, Option<Credential>), Failure> {
     let mut checks = Checks::default();
     let kind = checks.take(request.kind.parse::<Kind>());
-    let name = checks.take(check_name(&request.name));
+    let name = match request.name.trim() {
+        "" => name_of_url(&request.url),
+        name => name.to_owned(),
+    };
+    let name = checks.take(check_name(&name));
     let url = kind.and_then(|kind| checks.take(source_url(app, kind, &request.url)));
     let priority = checks.take(request.priority.map_or(Ok(PRIORITY_DEFAULT), check_priority));
     let schedule = checks.take(wire::schedule(request.schedule));
@@ -213,9 +217,7 @@ async fn refusal(app: &App, error: sqlx::Error, draft: &Draft) -> Failure {
     let Some(taken) = taken(&error) else { return failure(error) };
     let other = match taken {
         Taken::Name => db::source::by_name(&app.pool, draft.project, &draft.name).await,
-        Taken::Url => {
-            db::source::by_url(&app.pool, draft.project, draft.kind, &draft.url).await
-        }
+        Taken::Url => db::source::by_url(&app.pool, draft.project, draft.kind, &draft.url).await,
     };
     match other {
         Ok(other) => refuse_taken(taken, draft, other.as_ref()),

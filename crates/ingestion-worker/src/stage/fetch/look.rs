@@ -55,10 +55,8 @@ pub(crate) async fn read(
         Outcome::NotModified(_) => return Ok(None),
         Outcome::Fetched(page) => page,
     };
-    let validator = Validator {
-        etag: page.validators.etag,
-        last_modified: page.validators.last_modified,
-    };
+    let validator =
+        Validator { etag: page.validators.etag, last_modified: page.validators.last_modified };
     // A large feed takes long enough to parse to hold up other work on this thread.
     let parsed = tokio::task::spawn_blocking(move || {
         feed::parse(&page.body, page.content_type.as_deref(), Some(&page.url))

@@ -68,7 +68,8 @@ pub(super) async fn of(
 ) -> Result<Text, Error> {
     let own = normalise(source, &waiting.blob).await?;
     let metadata = &own.metadata;
-    let Some(url) = Some(metadata).filter(|it| it.is_summary).and_then(|it| check_url(&it.url).ok())
+    let Some(url) =
+        Some(metadata).filter(|it| it.is_summary).and_then(|it| check_url(&it.url).ok())
     else {
         return Ok(Text::Ready(titled(own)));
     };
@@ -185,9 +186,8 @@ async fn fetch(app: &App, source: &Source, url: &Url) -> Result<Page, Failure> {
     let request = Request { credential, ..Request::new(url.clone()) };
     match app.fetch.get(&request).await.map_err(|error| not_fetched(&error))? {
         Outcome::Fetched(page) => Ok(page),
-        Outcome::NotModified(_) => Err(Failure::new(
-            Reason::FetchFailed,
-            format!("{url} answered 304 to a plain request"),
-        )),
+        Outcome::NotModified(_) => {
+            Err(Failure::new(Reason::FetchFailed, format!("{url} answered 304 to a plain request")))
+        }
     }
 }

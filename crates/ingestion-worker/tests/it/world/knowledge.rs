@@ -52,9 +52,8 @@ impl Knowledge {
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
         let service = KnowledgeServiceServer::from_arc(state.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let serve = Server::builder()
-            .add_service(service)
-            .serve_with_incoming(TcpIncoming::from(listener));
+        let serve =
+            Server::builder().add_service(service).serve_with_incoming(TcpIncoming::from(listener));
         let mut server = JoinSet::new();
         server.spawn(async move { serve.await.expect("serving goes on") });
         Self { url, state, _server: server }
