@@ -5,8 +5,9 @@ use std::{cmp::Ordering, collections::HashMap};
 /// The constant of the paper: how flat the ranks are weighed.
 pub const RANK_CONSTANT: f64 = 60.0;
 
-/// What an embedder that does not know meaning may weigh beside words, at most.
-pub const SPELLING_WEIGHT: f64 = 0.25;
+/// What an embedder that does not know meaning weighs beside words: it finds what is misspelt, and
+/// at 0.25 it cost 0.01 nDCG@10 on Cranfield.
+pub const SPELLING_WEIGHT: f64 = 0.1;
 
 /// One candidate of one leg.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::{
     chunking,
@@ -100,13 +100,14 @@ pub struct Models {
     pool: PgPool,
     config: Arc<Config>,
     known: Arc<watch::Sender<Known>>,
+    looking: Arc<Mutex<Option<ModelSpec>>>,
 }
 
 impl Models {
     /// Knows nothing before the first [`refresh`](Self::refresh).
     #[must_use]
     pub fn new(pool: PgPool, config: Arc<Config>) -> Self {
-        Self { pool, config, known: Arc::default() }
+        Self { pool, config, known: Arc::default(), looking: Arc::default() }
     }
 
     /// The model that searches ask.
@@ -127,30 +128,50 @@ impl Models {
         self.known.borrow().warning.clone()
     }
 
+    /// A model by its row; looks again when it is not known, as another replica may have made it.
+    ///
+    /// # Errors
+    /// When the database does.
+    pub async fn find(&self, id: i32) -> Result<Option<InUse>, sqlx::Error> {
+        let known = || self.in_use().into_iter().find(|model| model.id == id);
+        if known().is_none() {
+            let mut looking = self.looking.lock().await;
+            if known().is_none() {
+                self.look(&mut looking).await?;
+            }
+        }
+        Ok(known())
+    }
+
     /// Loads what is missing, makes the wanted model known, and looks which models are in use.
     /// Answers the model that is to be built, if there is one that this process can build.
     ///
     /// # Errors
     /// When the database does. An embedder that does not load is a warning.
     pub async fn refresh(&self) -> Result<Option<i32>, sqlx::Error> {
+        let mut looking = self.looking.lock().await;
+        self.look(&mut looking).await?;
+        let models = self.in_use();
+        let building = models.iter().find(|model| model.model.state == State::Building);
+        Ok(building.filter(|model| model.loaded.is_some()).map(|model| model.id))
+    }
+
+    /// `asked_for` is what this process last asked for, once: replicas with different
+    /// configurations, as there are while they are replaced one by one, must not undo each other's
+    /// wish for ever. Whoever starts last decides.
+    async fn look(&self, asked_for: &mut Option<ModelSpec>) -> Result<(), sqlx::Error> {
         let mut loaded = self.known.borrow().loaded.clone();
         let (wanted, mut warning) = self.wanted(&mut loaded).await;
-        let mut rows = embedding_model::all(&mut *self.pool.acquire().await?).await?;
-        let has_active = rows.iter().any(|model| model.state == State::Active);
-        if let Some(wanted) = wanted.or_else(|| (!has_active).then(|| hash(&loaded)).flatten()) {
-            let in_use = rows.iter().any(|row| {
-                row.state != State::Retired && row.is(wanted.spec(), &wanted.probe)
-            });
-            let others = rows.iter().any(|row| {
-                row.state == State::Building && !row.is(wanted.spec(), &wanted.probe)
-            });
-            if !in_use || others {
-                let (id, state) =
-                    embedding_model::adopt(&self.pool, wanted.spec(), &wanted.probe).await?;
-                tracing::info!(model = id, name = wanted.spec().name, state = state.as_str(),
-                    "an embedding model was adopted");
-                rows = embedding_model::all(&mut *self.pool.acquire().await?).await?;
-            }
+        let mut rows = self.rows().await?;
+        let has_active = rows.iter().any(|row| row.state == State::Active);
+        let is_new = |wanted: &Loaded| asked_for.as_ref() != Some(wanted.spec());
+        if let Some(wanted) = wanted.filter(is_new) {
+            self.ask_for(&wanted, &rows).await?;
+            *asked_for = Some(wanted.spec().clone());
+            rows = self.rows().await?;
+        } else if !has_active && let Some(hash) = hash(&loaded) {
+            self.ask_for(&hash, &rows).await?;
+            rows = self.rows().await?;
         }
         rows.retain(|row| row.state != State::Retired);
         for row in &rows {
@@ -159,18 +180,28 @@ impl Models {
         let models: Vec<InUse> = rows.into_iter().map(|row| attach(row, &loaded)).collect();
         let silent = models.iter().find(|m| m.model.state == State::Active && m.loaded.is_none());
         if let Some(InUse { model, .. }) = silent {
-            warning = Some(format!(
-                "the model {} that the stored vectors come from cannot be loaded, so search \
-                 answers from words alone{}",
-                model.name,
-                warning.map_or(String::new(), |why| format!("; {why}")),
-            ));
+            warning = Some(words_alone(&model.name, warning));
         }
-        let building = models.iter().find(|m| m.model.state == State::Building);
-        let to_build = building.filter(|model| model.loaded.is_some()).map(|model| model.id);
-        let found = Known { loaded, models, warning };
-        self.known.send_replace(found);
-        Ok(to_build)
+        self.known.send_replace(Known { loaded, models, warning });
+        Ok(())
+    }
+
+    async fn rows(&self) -> Result<Vec<Model>, sqlx::Error> {
+        embedding_model::all(&mut *self.pool.acquire().await?).await
+    }
+
+    /// Sees to it that a model is the active one, or the one that is being built.
+    async fn ask_for(&self, wanted: &Loaded, rows: &[Model]) -> Result<(), sqlx::Error> {
+        let is_wanted = |row: &&Model| row.is(wanted.spec(), &wanted.probe);
+        let current = rows.iter().filter(|row| row.state != State::Retired);
+        let newest = current.max_by_key(|row| row.state == State::Building);
+        if newest.as_ref().is_some_and(is_wanted) {
+            return Ok(());
+        }
+        let (id, state) = embedding_model::adopt(&self.pool, wanted.spec(), &wanted.probe).await?;
+        let (name, state) = (&wanted.spec().name, state.as_str());
+        tracing::info!(model = id, name, state, "an embedding model was adopted");
+        Ok(())
     }
 
     /// The embedder that the configuration asks for, and what to warn of. None when it cannot be
@@ -248,6 +279,14 @@ fn hash(loaded: &[Loaded]) -> Option<Loaded> {
 
 fn has_model(folder: &Path) -> bool {
     folder.join("model.safetensors").is_file()
+}
+
+fn words_alone(model: &str, warning: Option<String>) -> String {
+    let because = warning.map_or(String::new(), |why| format!("; {why}"));
+    format!(
+        "the model {model} that the stored vectors come from cannot be loaded, so search answers \
+         from words alone{because}"
+    )
 }
 
 fn no_model(folder: Option<&Path>) -> String {

@@ -170,7 +170,11 @@ impl Searcher {
         let corpus = queries::corpus(&self.pool, &query.text).await.map_err(database::failure)?;
         query.filter.sources_not.clone_from(&corpus.disabled);
         let key = (corpus.epoch, query);
-        let model = models.into_iter().find(|model| Some(model.id) == corpus.model);
+        let known = models.into_iter().find(|model| Some(model.id) == corpus.model);
+        let model = match (known, corpus.model) {
+            (None, Some(id)) => self.models.find(id).await.map_err(database::failure)?,
+            (known, _) => known,
+        };
         let compute = self.compute(&key.1, &corpus, model);
         self.answers.get(&key, Answer::bytes, compute).await
     }

@@ -80,11 +80,12 @@ async fn active(replica: &Replica) -> Result<(), proto::knowledge::v1::Index> {
 async fn searches_go_on_while_another_model_is_built_and_never_mix_two() {
     let project = ProjectId::generate();
     let stand = Stand::start(project).await;
-    let old = stand.replica(hash()).await;
+    let site = embedding_server().await;
+    // It goes on while the others are started with another choice, as in a rolling update.
+    let old = stand.replica(Config { embedder: Choice::HashV1, ..remote(&site) }).await;
     fill(&old, project, 300).await;
     settled(&stand).await;
 
-    let site = embedding_server().await;
     let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     let load = async {
         while !stop.load(Ordering::Relaxed) {

@@ -18,7 +18,7 @@ async fn each_path_uses_its_index() {
             let number = batch * 100 + n;
             let text = format!("walnut w{} w{} w{}", number % 300, number % 700, number * 7 % 1100);
             // A few documents are in the second project.
-            let project = projects[usize::from(number % 100 == 0)];
+            let project = projects[usize::from(number.is_multiple_of(100))];
             document(project, source, &format!("doc {number}"), &text)
         };
         submit(&replica, (0..100).map(input).collect()).await;

@@ -15,9 +15,9 @@ const TEXT: &str = "Walnut trees grow slowly and live for a long time.";
 /// The same text from three sources whose ranks are not set yet.
 async fn three_alike(replica: &Replica, project: ProjectId) -> [SourceId; 3] {
     let sources = [SourceId::generate(), SourceId::generate(), SourceId::generate()];
-    let alike = |(source, name)| DocumentInput {
+    let alike = |(source, name): (SourceId, &str)| DocumentInput {
         title: "Walnuts".into(),
-        source_name: format!("{name}"),
+        source_name: name.into(),
         ..document(project, source, name, TEXT)
     };
     submit(replica, sources.into_iter().zip(["a", "b", "c"]).map(alike).collect()).await;
