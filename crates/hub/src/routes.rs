@@ -9,13 +9,12 @@ pub(crate) mod pages;
 use std::sync::Arc;
 
 use axum::{
-    Router,
-    extract::DefaultBodyLimit,
+    Extension, Router,
     http::{HeaderName, HeaderValue, header},
 };
 use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
 
-use crate::app::App;
+use crate::{app::App, routes::extract::BodyLimit};
 
 /// Only our own files, no inline script or style, no frame around us, no form to elsewhere.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; \
@@ -23,7 +22,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; object-src 'none'; ba
 
 /// Everything that the hub serves over HTTP.
 pub(crate) fn routes(app: Arc<App>) -> Router {
-    let body_limit = DefaultBodyLimit::max(app.config.body_bytes_max);
+    let body_limit = Extension(BodyLimit(app.config.body_bytes_max));
     let mut router = Router::new()
         .merge(api::routes(&app))
         .merge(pages::routes(&app))

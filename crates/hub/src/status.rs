@@ -101,7 +101,7 @@ pub(crate) async fn index(app: &App, who: &Identity) -> Result<Index, Failure> {
     let mut index = Index::from(answer.map_err(refused(KNOWLEDGE))?.into_inner());
     if index.warning.is_empty() && !index.embedder.semantic {
         index.warning = format!(
-            "search knows words only: the embedder at work is {}, which does not know meaning",
+            "it knows words only: the embedder at work is {}, which does not know meaning",
             index.embedder.name
         );
     }

@@ -55,6 +55,11 @@ pub(crate) fn number(value: &u64) -> String {
     text
 }
 
+/// The parts of a text with `code` in it, each with whether it is code.
+pub(crate) fn ticks(text: &str) -> impl Iterator<Item = (bool, &str)> {
+    text.split('`').enumerate().map(|(place, part)| (!place.is_multiple_of(2), part))
+}
+
 /// Whether two texts are the same, however a template holds them.
 pub(crate) fn same(a: impl AsRef<str>, b: impl AsRef<str>) -> bool {
     a.as_ref() == b.as_ref()

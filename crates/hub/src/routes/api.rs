@@ -25,7 +25,7 @@ use crate::{app::App, routes::gate};
 
 /// The routes, and the document that describes them.
 fn parts() -> (Router<Arc<App>>, OpenApi) {
-    OpenApiRouter::with_openapi(openapi::description())
+    let (router, mut document) = OpenApiRouter::with_openapi(openapi::description())
         .routes(routes!(projects::list, projects::create))
         .routes(routes!(projects::get, projects::delete))
         .routes(routes!(sources::list, sources::create))
@@ -55,7 +55,9 @@ fn parts() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(status::status))
         .routes(routes!(status::me))
         .routes(routes!(openapi::document))
-        .split_for_parts()
+        .split_for_parts();
+    openapi::name_operations(&mut document);
+    (router, document)
 }
 
 /// The OpenAPI document; it is the same for everyone, so it is made once.

@@ -1,14 +1,18 @@
 //! Extractors whose refusals are problem documents that name the field.
 
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
+    extract::{FromRequest, FromRequestParts, Request},
     http::{StatusCode, header, request::Parts},
 };
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use proto::{Failure, Reason};
 use serde::de::DeserializeOwned;
 
 use crate::error::Problem;
+
+/// Bytes beyond the limit that are read only to be dropped.
+const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -16,7 +20,7 @@ pub(crate) struct Json<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let is_json = request
             .headers()
             .get(header::CONTENT_TYPE)
@@ -29,7 +33,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             );
             return Err(Problem::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, failure));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(body_failure)?;
+        let bytes = read(request).await?;
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
@@ -48,16 +52,41 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// What a body that could not be read means.
-pub(crate) fn body_failure(rejection: BytesRejection) -> Failure {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Failure::new(
-            Reason::TooLarge,
-            "the body is larger than this server takes (`hub.body_bytes_max`, 24 MiB unless \
-             configured): send fewer documents a request",
-        );
+/// The largest body that a request may have, in bytes; every request carries it.
+#[derive(Clone, Copy)]
+pub(crate) struct BodyLimit(pub(crate) usize);
+
+/// Reads a body within its limit. What lies beyond is read as well, up to a limit of its own, and
+/// dropped: a client that is still sending when we answer would lose the answer.
+async fn read(request: Request) -> Result<Bytes, Failure> {
+    let limit = request.extensions().get::<BodyLimit>().map_or(0, |limit| limit.0);
+    let mut chunks = request.into_body().into_data_stream();
+    let (mut bytes, mut beyond) = (BytesMut::new(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| {
+            Failure::new(Reason::InvalidInput, format!("the body broke off: {error}"))
+        })?;
+        if beyond == 0 && bytes.len() + chunk.len() <= limit {
+            bytes.extend_from_slice(&chunk);
+            continue;
+        }
+        bytes.clear();
+        beyond += chunk.len();
+        if beyond > DRAINED_BYTES_MAX {
+            break;
+        }
     }
-    Failure::new(Reason::InvalidInput, format!("the body could not be read: {rejection}"))
+    if beyond == 0 {
+        return Ok(bytes.freeze());
+    }
+    let limit = limit / (1024 * 1024);
+    Err(Failure::new(
+        Reason::TooLarge,
+        format!(
+            "the body is larger than {limit} MiB, which is the limit (`hub.body_bytes_max`): \
+             send fewer documents a request"
+        ),
+    ))
 }
 
 /// The query string; a parameter may come several times.

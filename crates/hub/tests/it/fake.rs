@@ -11,20 +11,20 @@ use tonic::{Request, Status};
 
 /// What the services hold, and who asked for what.
 #[derive(Default)]
-pub struct World {
-    pub sources: Mutex<Vec<wire::Source>>,
-    pub documents: Mutex<Vec<know::Document>>,
-    pub submitted: Mutex<Vec<wire::SubmitItemsRequest>>,
-    pub searches: Mutex<Vec<know::SearchRequest>>,
-    pub created: Mutex<Vec<wire::CreateSourceRequest>>,
-    pub updated: Mutex<Vec<wire::UpdateSourceRequest>>,
+pub(crate) struct World {
+    pub(crate) sources: Mutex<Vec<wire::Source>>,
+    pub(crate) documents: Mutex<Vec<know::Document>>,
+    pub(crate) submitted: Mutex<Vec<wire::SubmitItemsRequest>>,
+    pub(crate) searches: Mutex<Vec<know::SearchRequest>>,
+    pub(crate) created: Mutex<Vec<wire::CreateSourceRequest>>,
+    pub(crate) updated: Mutex<Vec<wire::UpdateSourceRequest>>,
     /// (method, caller's name)
-    pub calls: Mutex<Vec<(&'static str, String)>>,
+    pub(crate) calls: Mutex<Vec<(&'static str, String)>>,
 }
 
 /// Both services over one world.
 #[derive(Clone, Default)]
-pub struct Fake(pub Arc<World>);
+pub(crate) struct Fake(pub(crate) Arc<World>);
 
 impl Fake {
     /// Notes a call and says who calls.
@@ -35,7 +35,7 @@ impl Fake {
     }
 
     /// Who called a method, in order.
-    pub fn callers_of(&self, method: &str) -> Vec<String> {
+    pub(crate) fn callers_of(&self, method: &str) -> Vec<String> {
         let calls = self.0.calls.lock().unwrap();
         calls.iter().filter(|(name, _)| *name == method).map(|(_, who)| who.clone()).collect()
     }

@@ -26,7 +26,7 @@ impl Job for Idle {
 }
 
 /// A job that waits for ever.
-pub async fn job(stand: &Stand, project: &str, subject: &str) -> String {
+pub(crate) async fn job(stand: &Stand, project: &str, subject: &str) -> String {
     let project: ProjectId = project.parse().expect("an id");
     let mut connection = stand.pool.acquire().await.expect("Postgres is up");
     let new = NewJob::new(&Idle {}, subject).project(project);
@@ -35,7 +35,7 @@ pub async fn job(stand: &Stand, project: &str, subject: &str) -> String {
 }
 
 /// A job that gave up.
-pub async fn dead_job(stand: &Stand, project: &str, subject: &str) -> String {
+pub(crate) async fn dead_job(stand: &Stand, project: &str, subject: &str) -> String {
     let id = job(stand, project, subject).await;
     sqlx::query(
         "UPDATE jobs.job SET state = 'dead', finished_at = now(), attempt = 8,

@@ -27,16 +27,16 @@ use tokio_stream::wrappers::TcpListenerStream;
 use crate::fake::Fake;
 
 /// How long a test waits for work in the background.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The hub at work, with its first administrator.
-pub struct Stand {
-    pub pool: PgPool,
-    pub fake: Fake,
-    pub url: String,
-    pub grpc_url: String,
-    pub admin: String,
-    pub folder: tempfile::TempDir,
+pub(crate) struct Stand {
+    pub(crate) pool: PgPool,
+    pub(crate) fake: Fake,
+    pub(crate) url: String,
+    pub(crate) grpc_url: String,
+    pub(crate) admin: String,
+    pub(crate) folder: tempfile::TempDir,
     http: reqwest::Client,
     shutdown: Shutdown,
     _nats: Nats,
@@ -51,31 +51,31 @@ impl Drop for Stand {
 
 /// An answer, read.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: reqwest::header::HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
     /// The body as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
     /// A header; empty when there is none.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("it is text"))
     }
 
     /// Demands a status.
-    pub fn expect(self, status: u16) -> Self {
+    pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{} {}", self.header("location"), self.text);
         self
     }
 
     /// The value that a `Set-Cookie` gives a cookie.
-    pub fn cookie(&self, name: &str) -> Option<String> {
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
         let cookies = self.headers.get_all("set-cookie").iter();
         cookies.filter_map(|value| value.to_str().ok()).find_map(|value| {
             let (key, rest) = value.split_once('=')?;
@@ -85,20 +85,20 @@ impl Answer {
 }
 
 /// A browser that is signed in.
-pub struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     stand: &'a Stand,
-    pub cookie: String,
-    pub csrf: String,
+    pub(crate) cookie: String,
+    pub(crate) csrf: String,
 }
 
 impl Stand {
     /// A fresh hub; `sign_in_per_minute` is high unless a test is about it.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::configured(hub::Config { sign_in_per_minute: 1_000, ..hub::Config::default() }).await
     }
 
     /// A fresh hub with a configuration of its own.
-    pub async fn configured(mut config: hub::Config) -> Self {
+    pub(crate) async fn configured(mut config: hub::Config) -> Self {
         let database = Postgres::start().await.database().await;
         let database = database::Config { url: Secret::from(database.url), ..Default::default() };
         let pool = database::connect(&database).await.expect("Postgres is up");
@@ -171,40 +171,46 @@ impl Stand {
     }
 
     /// A request without anything.
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
     /// A GET with a token.
-    pub async fn get(&self, token: &str, path: &str) -> Answer {
+    pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
         send(self.request(Method::GET, path).bearer_auth(token)).await
     }
 
     /// A request with a token and a JSON body.
-    pub async fn send(&self, token: &str, method: Method, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Answer {
         send(self.request(method, path).bearer_auth(token).json(body)).await
     }
 
     /// A POST with a token and a JSON body.
-    pub async fn post(&self, token: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, token: &str, path: &str, body: &Value) -> Answer {
         self.send(token, Method::POST, path, body).await
     }
 
     /// A new API token.
-    pub async fn token(&self, role: &str, projects: &[&str]) -> String {
+    pub(crate) async fn token(&self, role: &str, projects: &[&str]) -> String {
         let body = json!({ "name": format!("a {role}"), "role": role, "projects": projects });
         let made = self.post(&self.admin, "/api/tokens", &body).await.expect(201).json();
         made["token"].as_str().expect("it is shown").to_owned()
     }
 
     /// A new project.
-    pub async fn project(&self, slug: &str) -> String {
+    pub(crate) async fn project(&self, slug: &str) -> String {
         let made = self.post(&self.admin, "/api/projects", &json!({ "slug": slug })).await;
         made.expect(201).json()["id"].as_str().expect("it has an id").to_owned()
     }
 
     /// A new feed in a project.
-    pub async fn feed(&self, project: &str, name: &str) -> String {
+    pub(crate) async fn feed(&self, project: &str, name: &str) -> String {
         let body = json!({
             "project": project, "kind": "feed", "name": name, "schedule": "hourly",
             "url": format!("https://{}.example/feed.xml", name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")),
@@ -214,7 +220,7 @@ impl Stand {
     }
 
     /// A document that knowledge holds.
-    pub fn document(&self, project: &str, title: &str) -> String {
+    pub(crate) fn document(&self, project: &str, title: &str) -> String {
         let id = proto::DocumentId::generate().to_string();
         self.fake.0.documents.lock().unwrap().push(know::Document {
             id: id.clone(),
@@ -237,7 +243,7 @@ impl Stand {
     }
 
     /// A user who has signed in.
-    pub async fn browser(&self, role: &str, projects: &[&str]) -> Browser<'_> {
+    pub(crate) async fn browser(&self, role: &str, projects: &[&str]) -> Browser<'_> {
         let name = format!("{role}-{}", proto::UserId::generate());
         let password = "correct horse battery";
         let user =
@@ -248,7 +254,7 @@ impl Stand {
     }
 
     /// The first administrator's browser.
-    pub async fn admin_browser(&self) -> Browser<'_> {
+    pub(crate) async fn admin_browser(&self) -> Browser<'_> {
         let password = std::fs::read_to_string(self.folder.path().join("admin.password"));
         let signed_in = self.sign_in("admin", password.expect("it was written").trim()).await;
         self.browser_with(signed_in.expect(303).cookie("cc_session").expect("signed in")).await
@@ -261,7 +267,7 @@ impl Stand {
     }
 
     /// Fills in the sign-in form.
-    pub async fn sign_in(&self, name: &str, password: &str) -> Answer {
+    pub(crate) async fn sign_in(&self, name: &str, password: &str) -> Answer {
         let form = send(self.request(Method::GET, "/sign-in")).await.expect(200);
         let cookie = form.cookie("cc_sign_in").expect("the form has its secret");
         let fields = [
@@ -276,25 +282,25 @@ impl Stand {
 
 impl Browser<'_> {
     /// A GET with the session.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         send(self.request(Method::GET, path)).await
     }
 
     /// A request with the session and nothing else.
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let cookie = format!("cc_session={}", self.cookie);
         self.stand.request(method, path).header("cookie", cookie)
     }
 
     /// A form with its CSRF secret.
-    pub async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let mut fields = fields.to_vec();
         fields.push(("csrf", &self.csrf));
         send(self.request(Method::POST, path).form(&fields)).await
     }
 
     /// Submits and follows to the page with the message.
-    pub async fn submit_and_follow(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn submit_and_follow(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let answer = self.submit(path, fields).await.expect(303);
         let flash = answer.cookie("cc_flash").unwrap_or_default();
         let cookie = format!("cc_session={}; cc_flash={flash}", self.cookie);
@@ -304,7 +310,7 @@ impl Browser<'_> {
 }
 
 /// A client that follows no redirect and uses no proxy.
-pub fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .tls_backend_preconfigured(chassis::tls::client_config())
         .redirect(redirect::Policy::none())
@@ -315,14 +321,14 @@ pub fn client() -> reqwest::Client {
 }
 
 /// Sends and reads.
-pub async fn send(request: RequestBuilder) -> Answer {
+pub(crate) async fn send(request: RequestBuilder) -> Answer {
     let response = request.send().await.expect("the hub answers");
     let (status, headers) = (response.status(), response.headers().clone());
     Answer { status, headers, text: response.text().await.expect("it is text") }
 }
 
 /// The value of a form's hidden field.
-pub fn field(page: &str, name: &str) -> String {
+pub(crate) fn field(page: &str, name: &str) -> String {
     let start = page.find(&format!("name=\"{name}\" value=\"")).expect("the form has the field");
     let rest = &page[start..];
     let value = rest.split("value=\"").nth(1).expect("it has a value");

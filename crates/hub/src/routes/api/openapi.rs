@@ -48,6 +48,29 @@ pub(super) fn description() -> utoipa::openapi::OpenApi {
         .build()
 }
 
+/// Names each operation by its method and path, such as `get_sources_id_runs`: handlers in
+/// different files share names, and generated clients need unique ones.
+pub(super) fn name_operations(document: &mut utoipa::openapi::OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        let words: Vec<&str> = path
+            .trim_start_matches("/api")
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let path = words.join("_");
+        for (method, operation) in [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ] {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}_{path}"));
+            }
+        }
+    }
+}
+
 /// This document.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "Status",
     responses((status = 200, description = "OpenAPI 3.1", body = Object)))]

@@ -59,6 +59,11 @@ pub(super) struct Link {
 }
 
 impl Frame {
+    /// Whether this is the theme that the visitor has chosen.
+    pub(super) fn chose(&self, theme: &str) -> bool {
+        self.theme == theme || (self.theme.is_empty() && theme == "auto")
+    }
+
     /// The navigation, without what the user may not open.
     pub(super) fn links(&self) -> Vec<Link> {
         let link = |section, href, text, group| Link { section, href, text, group };

@@ -93,7 +93,7 @@ fn attention(status: &Status, sources: &[Source]) -> Vec<Attention> {
         list.push(Attention {
             state: "degraded",
             href: "/search".to_owned(),
-            name: "search".to_owned(),
+            name: "Search".to_owned(),
             why: status.index.warning.clone(),
         });
     }
