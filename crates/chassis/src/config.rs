@@ -31,8 +31,18 @@ const ENV_ALIASES: [(&str, &str); 3] = [
 /// Every section that one of our processes knows: one file and one environment can serve them
 /// all, and each process passes over the sections of the others.
 const SECTIONS: [&str; 12] = [
-    "admin", "bus", "database", "endpoints", "fetch", "grpc", "http", "hub", "ingestion", "jobs",
-    "knowledge", "telemetry",
+    "admin",
+    "bus",
+    "database",
+    "endpoints",
+    "fetch",
+    "grpc",
+    "http",
+    "hub",
+    "ingestion",
+    "jobs",
+    "knowledge",
+    "telemetry",
 ];
 
 /// Where values come from, weakest first.
@@ -171,7 +181,9 @@ fn suggestion(closest: &Option<String>) -> String {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn load<T: Serialize + DeserializeOwned + Default>(layers: &Layers) -> Result<Loaded<T>, Error> {
+pub fn load<T: Serialize + DeserializeOwned + Default>(
+    layers: &Layers,
+) -> Result<Loaded<T>, Error> {
     let mut tree = Tree::of_defaults(&T::default());
     for path in &layers.files {
         let text = match std::fs::read_to_string(path) {

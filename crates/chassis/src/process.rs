@@ -15,8 +15,7 @@ use tokio::{signal::unix::SignalKind, time::Instant};
 use tonic::service::RoutesBuilder;
 
 use crate::{
-    Shutdown, Tasks,
-    admin,
+    Shutdown, Tasks, admin,
     auth::Authenticator,
     readiness::{Readiness, State},
 };
@@ -32,9 +31,8 @@ const STABLE_AFTER: Duration = Duration::from_secs(60);
 
 /// A service's work, which can be started again: it migrates, says that it is ready, and returns
 /// when the token is cancelled.
-pub type Run = Box<
-    dyn Fn(Shutdown) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>> + Send + Sync,
->;
+pub type Run =
+    Box<dyn Fn(Shutdown) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>> + Send + Sync>;
 
 /// What a service hands over to be run.
 pub struct Service {
@@ -190,7 +188,11 @@ async fn supervise(
         if shutdown.is_cancelled() {
             readiness.set(name, State::Stopping);
             if let Ok(Err(error)) = ended {
-                tracing::warn!(service = name, error = format!("{error:#}"), "stopped with a failure");
+                tracing::warn!(
+                    service = name,
+                    error = format!("{error:#}"),
+                    "stopped with a failure"
+                );
             }
             return Ok(());
         }

@@ -32,9 +32,11 @@ impl Place<'_> {
         [self.table, self.row, self.column]
             .iter()
             .flat_map(|part| {
-                u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes().into_iter().chain(
-                    part.bytes(),
-                )
+                u32::try_from(part.len())
+                    .unwrap_or(u32::MAX)
+                    .to_be_bytes()
+                    .into_iter()
+                    .chain(part.bytes())
             })
             .collect()
     }
@@ -89,11 +91,8 @@ impl Keyring {
     /// # Errors
     /// When the file cannot be read or made, or holds something else.
     pub fn open_or_create(path: &Path) -> Result<Self, Error> {
-        let fail = |problem, source| Error::KeyFile {
-            path: path.display().to_string(),
-            problem,
-            source,
-        };
+        let fail =
+            |problem, source| Error::KeyFile { path: path.display().to_string(), problem, source };
         match fs::read_to_string(path) {
             Ok(text) => {
                 let text = Zeroizing::new(text);
@@ -105,7 +104,8 @@ impl Keyring {
                 let mut bytes = Zeroizing::new([0_u8; KEY_BYTES + KEY_ID_BYTES]);
                 SysRng.try_fill_bytes(bytes.as_mut()).map_err(|_| Error::NoRandomness)?;
                 let (id, key) = bytes.split_at(KEY_ID_BYTES);
-                let text = Zeroizing::new(format!("{}:{}\n", hex::encode(id), STANDARD.encode(key)));
+                let text =
+                    Zeroizing::new(format!("{}:{}\n", hex::encode(id), STANDARD.encode(key)));
                 let mut file = fs::OpenOptions::new()
                     .write(true)
                     .create_new(true)

@@ -89,14 +89,7 @@ impl Servers {
             postgres::set_up_database(&data_dir, &postgres.passwords).await
         };
         tokio::try_join!(set_up, nats_ready)?;
-        Ok(Self {
-            database_url,
-            nats: nats_config,
-            statuses,
-            stop,
-            supervisors,
-            data_dir,
-        })
+        Ok(Self { database_url, nats: nats_config, statuses, stop, supervisors, data_dir })
     }
 
     /// Where everything is kept.
@@ -106,10 +99,7 @@ impl Servers {
 
     /// How the servers are, Postgres first.
     pub fn status(&self) -> Vec<Status> {
-        self.statuses
-            .iter()
-            .map(|status| status.borrow().clone())
-            .collect()
+        self.statuses.iter().map(|status| status.borrow().clone()).collect()
     }
 
     /// Ends both servers in good order, and by force after ten seconds; then frees the data
@@ -134,9 +124,5 @@ fn watched(
 async fn ready(mut status: watch::Receiver<Status>, deadline: Instant) -> Result<(), Error> {
     let decided = status.wait_for(|now| now.ready || now.restarts >= EARLY_ENDS_MAX);
     let ready = matches!(timeout_at(deadline, decided).await, Ok(Ok(now)) if now.ready);
-    if ready {
-        Ok(())
-    } else {
-        Err(Error::not_ready(&status.borrow()))
-    }
+    if ready { Ok(()) } else { Err(Error::not_ready(&status.borrow())) }
 }

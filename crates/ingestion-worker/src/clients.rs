@@ -60,7 +60,8 @@ impl Knowledge {
             name: source.draft.name.clone(),
             kind: source.draft.kind.to_string(),
             priority: u32::from(source.draft.priority),
-            enabled: !source.draft.paused,
+            // A paused source fetches nothing; what it brought stays findable until it is removed.
+            enabled: !source.deleting,
             version: source.version,
         });
         request.set_timeout(RANK_TIMEOUT);

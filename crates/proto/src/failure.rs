@@ -169,7 +169,10 @@ impl Failure {
     pub fn is_transient(&self) -> bool {
         matches!(
             self.reason,
-            Reason::RateLimited | Reason::Backlog | Reason::Unavailable | Reason::Timeout
+            Reason::RateLimited
+                | Reason::Backlog
+                | Reason::Unavailable
+                | Reason::Timeout
                 | Reason::Internal
         )
     }
@@ -185,10 +188,7 @@ impl Failure {
         let violations = details.bad_request().map_or_else(Vec::new, |bad| {
             bad.field_violations
                 .iter()
-                .map(|v| Violation {
-                    field: v.field.clone(),
-                    description: v.description.clone(),
-                })
+                .map(|v| Violation { field: v.field.clone(), description: v.description.clone() })
                 .collect()
         });
         Self {
@@ -249,10 +249,11 @@ mod tests {
     #[test]
     fn a_failure_survives_the_wire() {
         for reason in Reason::ALL {
-            let failure = Failure::new(*reason, "the feed https://a.example is 100 MB; limit 15 MB")
-                .fact("limit", 15)
-                .violation("url", "must be smaller")
-                .retry_after(Duration::from_secs(7));
+            let failure =
+                Failure::new(*reason, "the feed https://a.example is 100 MB; limit 15 MB")
+                    .fact("limit", 15)
+                    .violation("url", "must be smaller")
+                    .retry_after(Duration::from_secs(7));
             let status = Status::from(failure.clone());
             assert_eq!(status.code(), reason.grpc_code());
             assert_eq!(Failure::from_status(&status), failure);

@@ -19,11 +19,7 @@ pub enum Account {
 impl Account {
     /// The account for servers started by this process.
     pub fn for_servers() -> Self {
-        if nix::unistd::geteuid().is_root() {
-            Self::Nobody
-        } else {
-            Self::Own
-        }
+        if nix::unistd::geteuid().is_root() { Self::Nobody } else { Self::Own }
     }
 
     /// Makes `command` run as this account.

@@ -55,11 +55,7 @@ pub fn eventually_eq<T: Debug + PartialEq, F: Future<Output = T>>(
         let (seen, expected) = (observe(), expected.clone());
         async move {
             let seen = seen.await;
-            if seen == *expected {
-                Ok(())
-            } else {
-                Err(Mismatch { expected, seen })
-            }
+            if seen == *expected { Ok(()) } else { Err(Mismatch { expected, seen }) }
         }
     })
 }

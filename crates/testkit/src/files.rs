@@ -37,11 +37,7 @@ pub fn corpora() -> Option<PathBuf> {
         eprintln!("COMMANDCENTER_CORPORA is not set: testing with our own small fixtures only");
         return None;
     };
-    assert!(
-        folder.is_dir(),
-        "COMMANDCENTER_CORPORA names {}, no folder",
-        folder.display()
-    );
+    assert!(folder.is_dir(), "COMMANDCENTER_CORPORA names {}, no folder", folder.display());
     Some(folder)
 }
 
@@ -73,9 +69,7 @@ pub(crate) fn programs() -> &'static Path {
         if !(same("nats") && same("postgres")) {
             std::fs::remove_dir_all(&copy).ok();
             std::fs::create_dir_all(&copy).expect("the temporary folder is writable");
-            ["nats", "postgres"]
-                .iter()
-                .for_each(|part| copy_tree(&folder.join(part), &copy));
+            ["nats", "postgres"].iter().for_each(|part| copy_tree(&folder.join(part), &copy));
         }
         copy
     })
@@ -101,11 +95,7 @@ pub(crate) fn lock(path: &Path) -> File {
 
 /// Copies `from` with owners and modes to `to`, or into it when it is there.
 pub(crate) fn copy_tree(from: &Path, to: &Path) {
-    let status = Command::new("cp")
-        .args(["-a", "--reflink=auto"])
-        .arg(from)
-        .arg(to)
-        .status();
+    let status = Command::new("cp").args(["-a", "--reflink=auto"]).arg(from).arg(to).status();
     assert!(
         status.is_ok_and(|status| status.success()),
         "cannot copy {} to {}",
@@ -116,8 +106,5 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
 
 fn workspace() -> &'static Path {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    crate_folder
-        .ancestors()
-        .nth(2)
-        .expect("the crate lies two folders below the workspace")
+    crate_folder.ancestors().nth(2).expect("the crate lies two folders below the workspace")
 }

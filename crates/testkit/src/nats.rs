@@ -37,11 +37,7 @@ impl Nats {
     pub async fn start() -> Self {
         spawn_blocking(|| {
             let folder = private_folder("nats");
-            let mut plan = Plan {
-                folder,
-                port: 0,
-                password: Uuid::new_v4().to_string(),
-            };
+            let mut plan = Plan { folder, port: 0, password: Uuid::new_v4().to_string() };
             let mut tries = 0;
             let server = loop {
                 plan.port = free_port();
@@ -65,18 +61,13 @@ impl Nats {
 
     /// The URL with user and password in it; `async-nats` alone does not read them there.
     pub fn url_with_credentials(&self) -> String {
-        format!(
-            "nats://{}:{}@127.0.0.1:{}",
-            self.user, self.password, self.plan.port
-        )
+        format!("nats://{}:{}@127.0.0.1:{}", self.user, self.password, self.plan.port)
     }
 
     /// Kills the server with SIGKILL; its store stays.
     pub async fn kill(&mut self) {
         let server = self.server.take();
-        spawn_blocking(|| server.map(Server::kill))
-            .await
-            .expect("nats-server can be killed");
+        spawn_blocking(|| server.map(Server::kill)).await.expect("nats-server can be killed");
     }
 
     /// Kills the server if it runs and starts it on the same port with the store it had.
@@ -86,9 +77,7 @@ impl Nats {
     pub async fn restart(&mut self) {
         self.kill().await;
         let plan = self.plan.clone();
-        let launched = spawn_blocking(move || plan.launch())
-            .await
-            .expect("launching returns");
+        let launched = spawn_blocking(move || plan.launch()).await.expect("launching returns");
         self.server = Some(launched.unwrap_or_else(|why| panic!("{why}")));
     }
 
@@ -145,15 +134,9 @@ impl Plan {
             .into_iter()
             .chain(["--jetstream", "--store_dir", store])
             .chain(["--user", USER, "--pass", &self.password]);
-        let server = Server::start(
-            &self.folder,
-            "KILL",
-            &programs().join("nats/nats-server"),
-            arguments,
-        );
-        server.wait_until(&self.folder, || {
-            self.greeting().is_some_and(|g| g.contains(&name))
-        })?;
+        let server =
+            Server::start(&self.folder, "KILL", &programs().join("nats/nats-server"), arguments);
+        server.wait_until(&self.folder, || self.greeting().is_some_and(|g| g.contains(&name)))?;
         Ok(server)
     }
 

@@ -58,9 +58,7 @@ impl Postgres {
     /// When it does not become ready.
     pub async fn start() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
-        spawn_blocking(|| SHARED.get_or_init(Self::launch))
-            .await
-            .expect("Postgres starts")
+        spawn_blocking(|| SHARED.get_or_init(Self::launch)).await.expect("Postgres starts")
     }
 
     /// A server for this test alone, which may then be hurt.
@@ -78,32 +76,19 @@ impl Postgres {
     pub async fn database(&self) -> Database {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let options: sqlx::postgres::PgConnectOptions = self
-            .url("postgres", "postgres")
-            .parse()
-            .expect("the URL is well formed");
-        let mut admin = options
-            .connect()
-            .await
-            .expect("Postgres accepts its superuser");
+        let options: sqlx::postgres::PgConnectOptions =
+            self.url("postgres", "postgres").parse().expect("the URL is well formed");
+        let mut admin = options.connect().await.expect("Postgres accepts its superuser");
         let create = format!("CREATE DATABASE {name} OWNER {OWNER}");
-        admin
-            .execute(sqlx::AssertSqlSafe(create))
-            .await
-            .expect("a database can be created");
+        admin.execute(sqlx::AssertSqlSafe(create)).await.expect("a database can be created");
         admin.close().await.ok();
-        Database {
-            url: self.url(OWNER, &name),
-            superuser_url: self.url("postgres", &name),
-        }
+        Database { url: self.url(OWNER, &name), superuser_url: self.url("postgres", &name) }
     }
 
     /// Kills the server and every session with SIGKILL; its data stay.
     pub async fn kill(&mut self) {
         let server = self.server.take();
-        spawn_blocking(|| server.map(Server::kill))
-            .await
-            .expect("Postgres can be killed");
+        spawn_blocking(|| server.map(Server::kill)).await.expect("Postgres can be killed");
     }
 
     /// Kills the server if it runs and starts it again, which recovers what was committed.
@@ -128,20 +113,14 @@ impl Postgres {
     }
 
     fn url(&self, user: &str, database: &str) -> String {
-        format!(
-            "postgres://{user}@localhost/{database}?host={}",
-            self.folder.display()
-        )
+        format!("postgres://{user}@localhost/{database}?host={}", self.folder.display())
     }
 
     fn launch() -> Self {
         let folder = private_folder("postgres");
         copy_tree(&template(), &folder.join("data"));
         let server = serve(&folder);
-        Self {
-            folder,
-            server: Some(server),
-        }
+        Self { folder, server: Some(server) }
     }
 }
 
@@ -157,47 +136,28 @@ impl Drop for Postgres {
 fn serve(folder: &Path) -> Server {
     let data = folder.join("data");
     let sockets = format!("unix_socket_directories={}", folder.display());
-    let settings = SETTINGS
-        .into_iter()
-        .chain([sockets.as_str()])
-        .flat_map(|it| ["-c", it]);
+    let settings = SETTINGS.into_iter().chain([sockets.as_str()]).flat_map(|it| ["-c", it]);
     let directory = data.to_str().expect("temporary paths are UTF-8");
     let arguments = ["-D", directory].into_iter().chain(settings);
     let status = data.join("postmaster.pid");
     std::fs::remove_file(&status).ok(); // a killed server left it, and its pid may be another's
-    let server = Server::start(
-        folder,
-        "QUIT",
-        &programs().join("postgres/bin/postgres"),
-        arguments,
-    );
+    let server =
+        Server::start(folder, "QUIT", &programs().join("postgres/bin/postgres"), arguments);
     // The eighth line of the file is how Postgres itself says that it accepts connections.
     let ready = || {
         let lines = std::fs::read_to_string(&status).unwrap_or_default();
-        lines
-            .lines()
-            .nth(7)
-            .is_some_and(|line| line.trim() == "ready")
+        lines.lines().nth(7).is_some_and(|line| line.trim() == "ready")
     };
-    server
-        .wait_until(folder, ready)
-        .unwrap_or_else(|why| panic!("Postgres: {why}"));
+    server.wait_until(folder, ready).unwrap_or_else(|why| panic!("Postgres: {why}"));
     server
 }
 
 /// A data directory to copy: `initdb` takes longer than the copy and the start together. It lies
 /// beside the programs and is made by whoever needs it first.
 fn template() -> PathBuf {
-    let account = if Account::for_servers() == Account::Nobody {
-        "nobody"
-    } else {
-        "own"
-    };
+    let account = if Account::for_servers() == Account::Nobody { "nobody" } else { "own" };
     let version = run("postgres", &["--version"], "");
-    let version = version
-        .split_whitespace()
-        .last()
-        .expect("Postgres says its version");
+    let version = version.split_whitespace().last().expect("Postgres says its version");
     let name = format!("pgdata-{version}-{TEMPLATE_FORMAT}-{account}");
     let template = runtime().join(name);
     let _lock = lock(&template);
@@ -207,27 +167,9 @@ fn template() -> PathBuf {
     let folder = private_folder("template");
     let data = folder.join("data");
     let data_argument = data.to_str().expect("temporary paths are UTF-8");
-    run(
-        "initdb",
-        &["-D", data_argument]
-            .into_iter()
-            .chain(INITDB)
-            .collect::<Vec<_>>(),
-        "",
-    );
-    let single = [
-        "--single",
-        "-c",
-        "fsync=off",
-        "-D",
-        data_argument,
-        "template1",
-    ];
-    run(
-        "postgres",
-        &single,
-        &format!("CREATE ROLE {OWNER} LOGIN\nCREATE EXTENSION vector\n"),
-    );
+    run("initdb", &["-D", data_argument].into_iter().chain(INITDB).collect::<Vec<_>>(), "");
+    let single = ["--single", "-c", "fsync=off", "-D", data_argument, "template1"];
+    run("postgres", &single, &format!("CREATE ROLE {OWNER} LOGIN\nCREATE EXTENSION vector\n"));
     let unfinished = template.with_added_extension("unfinished");
     std::fs::remove_dir_all(&unfinished).ok();
     copy_tree(&data, &unfinished);
@@ -252,30 +194,15 @@ const INITDB: [&str; 9] = [
 /// Runs one of Postgres' programs to its end with `input` and answers what it printed.
 fn run(program: &str, arguments: &[&str], input: &str) -> String {
     let mut command = Command::new(programs().join("postgres/bin").join(program));
-    command
-        .args(arguments)
-        .env_clear()
-        .env("LC_ALL", "C.UTF-8")
-        .current_dir("/");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(arguments).env_clear().env("LC_ALL", "C.UTF-8").current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Account::for_servers().run(&mut command);
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|e| panic!("{program} cannot be run: {e}"));
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("{program} cannot be run: {e}"));
     let mut stdin = child.stdin.take().expect("stdin is piped");
-    stdin
-        .write_all(input.as_bytes())
-        .expect("the program reads its input");
+    stdin.write_all(input.as_bytes()).expect("the program reads its input");
     drop(stdin);
     let output = child.wait_with_output().expect("the program is our child");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{program} {}: {errors}",
-        output.status
-    );
+    assert!(output.status.success(), "{program} {}: {errors}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

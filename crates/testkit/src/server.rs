@@ -50,37 +50,17 @@ impl Server {
         arguments: impl IntoIterator<Item = S>,
     ) -> Self {
         let mut command = Command::new("sh");
-        command
-            .args(["-c", GUARD, "guard"])
-            .arg(folder)
-            .arg(quit)
-            .arg(program)
-            .args(arguments);
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("LC_ALL", "C.UTF-8");
+        command.args(["-c", GUARD, "guard"]).arg(folder).arg(quit).arg(program).args(arguments);
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
         command.current_dir(folder).process_group(0);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         Account::for_servers().run(&mut command);
         let mut guard = command.spawn().expect("sh can be started");
         let mut line = String::new();
         let stdout = guard.stdout.take().expect("stdout is piped");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("the guard says the server's pid");
-        let pid = line
-            .trim()
-            .parse()
-            .unwrap_or_else(|_| panic!("no pid but {line:?}"));
-        Self {
-            pipe: guard.stdin.take(),
-            guard,
-            pid: Pid::from_raw(pid),
-        }
+        BufReader::new(stdout).read_line(&mut line).expect("the guard says the server's pid");
+        let pid = line.trim().parse().unwrap_or_else(|_| panic!("no pid but {line:?}"));
+        Self { pipe: guard.stdin.take(), guard, pid: Pid::from_raw(pid) }
     }
 
     /// Waits until `ready`; the error shows the log of a server that ends before or hangs.
@@ -95,15 +75,11 @@ impl Server {
     /// Stops the server and its children where they are; connections stay open and silent.
     pub(crate) fn pause(&self) {
         send(self.pid, Signal::SIGSTOP);
-        children(self.pid)
-            .into_iter()
-            .for_each(|child| send(child, Signal::SIGSTOP));
+        children(self.pid).into_iter().for_each(|child| send(child, Signal::SIGSTOP));
     }
 
     pub(crate) fn resume(&self) {
-        children(self.pid)
-            .into_iter()
-            .for_each(|child| send(child, Signal::SIGCONT));
+        children(self.pid).into_iter().for_each(|child| send(child, Signal::SIGCONT));
         send(self.pid, Signal::SIGCONT);
     }
 
@@ -136,10 +112,7 @@ impl Drop for Server {
 }
 
 /// Whether `condition` comes true within our patience.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the wait for a condition with a deadline"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the wait for a condition with a deadline")]
 fn wait(condition: impl Fn() -> bool) -> bool {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {

@@ -78,25 +78,15 @@ impl Site {
     /// # Panics
     /// When it cannot listen there.
     pub async fn start_at(address: IpAddr) -> Self {
-        let listener = TcpListener::bind((address, 0))
-            .await
-            .expect("the address is ours");
+        let listener = TcpListener::bind((address, 0)).await.expect("the address is ours");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
         let shared = Arc::new(Shared::default());
-        let app = axum::Router::new()
-            .fallback(answer)
-            .with_state(shared.clone());
+        let app = axum::Router::new().fallback(answer).with_state(shared.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
-            axum::serve(listener, app)
-                .await
-                .expect("serving does not end by itself");
+            axum::serve(listener, app).await.expect("serving does not end by itself");
         });
-        Self {
-            url,
-            shared,
-            _tasks: tasks,
-        }
+        Self { url, shared, _tasks: tasks }
     }
 
     /// The URL of `path`, which starts with a slash.
@@ -139,10 +129,7 @@ impl Site {
 
     /// The requests for one path.
     pub fn requests_for(&self, path: &str) -> Vec<Request> {
-        self.requests()
-            .into_iter()
-            .filter(|request| request.path == path)
-            .collect()
+        self.requests().into_iter().filter(|request| request.path == path).collect()
     }
 
     /// Forgets the requests so far.

@@ -9,11 +9,7 @@ use nix::unistd::{Gid, Uid, User, geteuid};
 const OWN_NAME: &str = "commandcenter";
 
 /// The account that root runs them as otherwise: every Linux has it, with this number.
-const NOBODY: Account = Account {
-    uid: 65534,
-    gid: 65534,
-    switch: true,
-};
+const NOBODY: Account = Account { uid: 65534, gid: 65534, switch: true };
 
 /// An account to run programs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,18 +26,10 @@ impl Account {
     pub(super) fn of_servers(data: &Path) -> Self {
         if !geteuid().is_root() {
             let (uid, gid) = (Uid::effective().as_raw(), Gid::effective().as_raw());
-            return Self {
-                uid,
-                gid,
-                switch: false,
-            };
+            return Self { uid, gid, switch: false };
         }
         let owner = std::fs::metadata(data).ok().filter(|data| data.uid() != 0);
-        let owner = owner.map(|data| Self {
-            uid: data.uid(),
-            gid: data.gid(),
-            switch: true,
-        });
+        let owner = owner.map(|data| Self { uid: data.uid(), gid: data.gid(), switch: true });
         let named = || User::from_name(OWN_NAME).ok().flatten().map(Self::from);
         owner.or_else(named).unwrap_or(NOBODY)
     }
@@ -72,11 +60,7 @@ impl Account {
 
 impl From<User> for Account {
     fn from(user: User) -> Self {
-        Self {
-            uid: user.uid.as_raw(),
-            gid: user.gid.as_raw(),
-            switch: true,
-        }
+        Self { uid: user.uid.as_raw(), gid: user.gid.as_raw(), switch: true }
     }
 }
 
@@ -86,21 +70,11 @@ mod tests {
 
     #[test]
     fn the_owners_bits_count_for_the_owner_alone() {
-        let account = Account {
-            uid: 7,
-            gid: 8,
-            switch: true,
-        };
+        let account = Account { uid: 7, gid: 8, switch: true };
         assert!(account.enters(0o700, 7, 0));
-        assert!(
-            !account.enters(0o077, 7, 8),
-            "the owner's own bits forbid it"
-        );
+        assert!(!account.enters(0o077, 7, 8), "the owner's own bits forbid it");
         assert!(account.enters(0o710, 0, 8));
-        assert!(
-            !account.enters(0o707, 0, 8),
-            "the group's own bits forbid it"
-        );
+        assert!(!account.enters(0o707, 0, 8), "the group's own bits forbid it");
         assert!(account.enters(0o711, 0, 0));
         assert!(!account.enters(0o770, 0, 0));
     }

@@ -38,15 +38,9 @@ pub fn default_data_dir() -> PathBuf {
     if geteuid().is_root() {
         return PathBuf::from("/var/lib/commandcenter");
     }
-    let absolute = |name| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || absolute("HOME").unwrap_or_default().join(".local/share");
-    absolute("XDG_DATA_HOME")
-        .unwrap_or_else(home)
-        .join("commandcenter")
+    absolute("XDG_DATA_HOME").unwrap_or_else(home).join("commandcenter")
 }
 
 /// A data directory that is ours alone while the value lives.
@@ -63,33 +57,20 @@ pub(super) struct DataDir {
 impl DataDir {
     pub(super) fn open(config: &Config) -> Result<Self, Error> {
         let ephemeral = config.ephemeral.then(temporary).transpose()?;
-        let wanted = ephemeral
-            .as_ref()
-            .map_or(config.data_dir.as_path(), TempDir::path);
+        let wanted = ephemeral.as_ref().map_or(config.data_dir.as_path(), TempDir::path);
         let path = make(wanted)?;
         let bytes_max = SOCKET_PATH_BYTES_MAX - SOCKET_IN_DIR.len();
         if path.to_str().is_none_or(|it| it.len() > bytes_max) {
-            return Err(Error::Path {
-                dir: path,
-                bytes_max,
-            });
+            return Err(Error::Path { dir: path, bytes_max });
         }
         let lock = lock(&path)?;
         let account = Account::of_servers(&path.join("postgres/data"));
         if account.switch {
-            let mode = fs::metadata(&path)
-                .map_err(Error::file("look at", &path))?
-                .mode();
+            let mode = fs::metadata(&path).map_err(Error::file("look at", &path))?.mode();
             set_mode(&path, mode | 0o011)?;
             check_reach(&path, account)?;
         }
-        Ok(Self {
-            path,
-            account,
-            durable: !config.ephemeral,
-            _lock: lock,
-            _ephemeral: ephemeral,
-        })
+        Ok(Self { path, account, durable: !config.ephemeral, _lock: lock, _ephemeral: ephemeral })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -98,9 +79,7 @@ impl DataDir {
 
     /// The path as text, which [`open`](Self::open) has made sure of.
     pub(super) fn text(&self) -> &str {
-        self.path
-            .to_str()
-            .expect("a data directory that was opened has a path in UTF-8")
+        self.path.to_str().expect("a data directory that was opened has a path in UTF-8")
     }
 
     /// A folder of ours that nobody else can enter.
@@ -142,9 +121,7 @@ impl DataDir {
                 return Err(Error::NoProgram { program });
             }
         }
-        let runtime = runtime
-            .canonicalize()
-            .map_err(Error::file("find", runtime))?;
+        let runtime = runtime.canonicalize().map_err(Error::file("find", runtime))?;
         if !self.account.switch || check_reach(&runtime, self.account).is_ok() {
             return Ok(runtime);
         }
@@ -167,22 +144,14 @@ async fn copy_program(from: &Path, to: &Path) -> Result<(), Error> {
     }
     let parent = to.parent().expect("the folder lies in the data directory");
     fs::create_dir_all(parent).map_err(Error::file("make", parent))?;
-    let output = Command::new("cp")
-        .arg("-a")
-        .arg(from)
-        .arg(to)
-        .output()
-        .await;
+    let output = Command::new("cp").arg("-a").arg(from).arg(to).output().await;
     let output = output.map_err(Error::file("copy the programs to", to))?;
     if output.status.success() {
         return Ok(());
     }
     fs::remove_dir_all(to).ok();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(Error::Failed {
-        program: "cp",
-        output: said,
-    })
+    Err(Error::Failed { program: "cp", output: said })
 }
 
 fn temporary() -> Result<TempDir, Error> {
@@ -196,35 +165,24 @@ fn make(path: &Path) -> Result<PathBuf, Error> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(Error::file("make the data directory", path))?;
     }
-    path.canonicalize()
-        .map_err(Error::file("find the data directory", path))
+    path.canonicalize().map_err(Error::file("find the data directory", path))
 }
 
 fn lock(dir: &Path) -> Result<File, Error> {
     let path = dir.join("lock");
     let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600);
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let mut file = options.open(&path).map_err(Error::file("open", &path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
             file.take(PID_BYTES_MAX).read_to_string(&mut pid).ok();
-            return Err(Error::InUse {
-                dir: dir.to_owned(),
-                pid: pid.trim().to_owned(),
-            });
+            return Err(Error::InUse { dir: dir.to_owned(), pid: pid.trim().to_owned() });
         }
         Err(TryLockError::Error(source)) => return Err(Error::file("lock", &path)(source)),
     }
-    let written = file
-        .set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(Error::file("write", &path))?;
     Ok(file)
 }
@@ -234,10 +192,7 @@ fn check_reach(path: &Path, account: Account) -> Result<(), Error> {
     for folder in path.ancestors() {
         let it = fs::metadata(folder).map_err(Error::file("look at", folder))?;
         if !account.enters(it.mode(), it.uid(), it.gid()) {
-            return Err(Error::Closed {
-                account: account.name(),
-                folder: folder.to_owned(),
-            });
+            return Err(Error::Closed { account: account.name(), folder: folder.to_owned() });
         }
     }
     Ok(())

@@ -47,19 +47,11 @@ pub enum Error {
         source: io::Error,
     },
     #[error("{program} failed, see what it said: {output}")]
-    Failed {
-        program: &'static str,
-        output: String,
-    },
+    Failed { program: &'static str, output: String },
     #[error(
         "{server} does not become ready ({why}); the end of its log {}:\n{tail}", log.display()
     )]
-    NotReady {
-        server: &'static str,
-        why: String,
-        log: PathBuf,
-        tail: String,
-    },
+    NotReady { server: &'static str, why: String, log: PathBuf, tail: String },
     #[error(
         "process {pid}, a {server} left behind by an earlier run, does not end even by force: \
          end it by hand"
@@ -80,11 +72,7 @@ impl Error {
     /// Makes the error of an action on a file or folder.
     pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::File {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::File { action, path, source }
     }
 
     pub(super) fn not_ready(status: &Status) -> Self {
@@ -92,15 +80,7 @@ impl Error {
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
-        let why = status
-            .last_end
-            .clone()
-            .unwrap_or_else(|| "it takes too long".to_owned());
-        Self::NotReady {
-            server: status.name,
-            why,
-            log: status.log.clone(),
-            tail,
-        }
+        let why = status.last_end.clone().unwrap_or_else(|| "it takes too long".to_owned());
+        Self::NotReady { server: status.name, why, log: status.log.clone(), tail }
     }
 }

@@ -20,11 +20,7 @@ pub(super) async fn end(program: &Program, pid_file: &Path) -> Result<(), Error>
         return Ok(());
     };
     if is_ours(program, pid) {
-        tracing::info!(
-            server = program.name,
-            pid,
-            "ending a server that a killed process left"
-        );
+        tracing::info!(server = program.name, pid, "ending a server that a killed process left");
         for signal in [program.quit, Signal::SIGKILL] {
             kill(Pid::from_raw(pid), signal).ok(); // it may end by itself meanwhile
             if gone(program, pid).await {
@@ -32,10 +28,7 @@ pub(super) async fn end(program: &Program, pid_file: &Path) -> Result<(), Error>
             }
         }
         if is_ours(program, pid) {
-            return Err(Error::Leftover {
-                server: program.name,
-                pid,
-            });
+            return Err(Error::Leftover { server: program.name, pid });
         }
     }
     // Postgres would refuse to start if another program had this pid by now.
@@ -44,13 +37,7 @@ pub(super) async fn end(program: &Program, pid_file: &Path) -> Result<(), Error>
 }
 
 fn first_line(pid_file: &Path) -> Option<i32> {
-    fs::read_to_string(pid_file)
-        .ok()?
-        .lines()
-        .next()?
-        .trim()
-        .parse()
-        .ok()
+    fs::read_to_string(pid_file).ok()?.lines().next()?.trim().parse().ok()
 }
 
 async fn gone(program: &Program, pid: i32) -> bool {
@@ -68,13 +55,8 @@ async fn gone(program: &Program, pid: i32) -> bool {
 fn is_ours(program: &Program, pid: i32) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mut arguments = line.split(|byte| *byte == 0);
-    let name = arguments
-        .next()
-        .and_then(|it| it.rsplit(|byte| *byte == b'/').next());
-    let executable = program
-        .executable
-        .file_name()
-        .map(|it| it.as_encoded_bytes());
+    let name = arguments.next().and_then(|it| it.rsplit(|byte| *byte == b'/').next());
+    let executable = program.executable.file_name().map(|it| it.as_encoded_bytes());
     let folder = program.folder.as_os_str().as_encoded_bytes();
     name.is_some() && name == executable && arguments.any(|it| it.starts_with(folder))
 }

@@ -65,11 +65,7 @@ pub(super) async fn prepare(dir: &DataDir, programs: &Path) -> Result<Nats, Erro
     let name = server_name.clone();
     program.ready = Arc::new(move |_| {
         let name = name.clone();
-        Box::pin(async move {
-            greeting(port)
-                .await
-                .is_some_and(|line| line.contains(&name))
-        })
+        Box::pin(async move { greeting(port).await.is_some_and(|line| line.contains(&name)) })
     });
     let settings = json!({
         "server_name": server_name,
@@ -86,34 +82,20 @@ pub(super) async fn prepare(dir: &DataDir, programs: &Path) -> Result<Nats, Erro
     secrets::write(&conf, &Secret::from(format!("{settings:#}")))?;
     dir.give(&conf)?;
     let with_password = format!("nats://{USER}:{}@127.0.0.1:{port}", password.expose());
-    secrets::write(
-        &secrets_folder.join("nats.url"),
-        &Secret::from(with_password),
-    )?;
+    secrets::write(&secrets_folder.join("nats.url"), &Secret::from(with_password))?;
     let url = Secret::from(format!("nats://127.0.0.1:{port}"));
-    Ok(Nats {
-        program,
-        config: bus::Config {
-            url,
-            user: USER.to_owned(),
-            password,
-        },
-    })
+    Ok(Nats { program, config: bus::Config { url, user: USER.to_owned(), password } })
 }
 
 /// The port of the last time, unless somebody else has taken it meanwhile.
 fn port(file: &PathBuf) -> Result<u16, Error> {
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let last = fs::read_to_string(file)
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
+    let last = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
     if let Some(port) = last.filter(free) {
         return Ok(port);
     }
     let mut random = (0..PORT_TRIES).map(|_| rand::rng().random_range(PORTS));
-    let port = random
-        .find(free)
-        .ok_or_else(|| Error::NoPort { ports: PORTS })?;
+    let port = random.find(free).ok_or_else(|| Error::NoPort { ports: PORTS })?;
     let written = fs::File::create(file).and_then(|mut it| writeln!(it, "{port}"));
     written.map_err(Error::file("write", file))?;
     Ok(port)
@@ -124,10 +106,7 @@ async fn greeting(port: u16) -> Option<String> {
     let line = async {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
         let mut line = String::new();
-        BufReader::new(stream.take(GREETING_BYTES_MAX))
-            .read_line(&mut line)
-            .await
-            .ok()?;
+        BufReader::new(stream.take(GREETING_BYTES_MAX)).read_line(&mut line).await.ok()?;
         Some(line)
     };
     timeout(GREETING_TIMEOUT, line).await.ok().flatten()

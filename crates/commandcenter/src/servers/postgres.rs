@@ -94,24 +94,15 @@ pub(super) async fn prepare(dir: &DataDir, programs: &Path) -> Result<Postgres, 
     }
     let url = url(dir, OWNER, &passwords.owner, DATABASE);
     secrets::write(&secrets_folder.join("database.url"), &url)?;
-    Ok(Postgres {
-        program,
-        url,
-        passwords,
-    })
+    Ok(Postgres { program, url, passwords })
 }
 
 fn arguments(dir: &DataDir, folder: &Path) -> Vec<std::ffi::OsString> {
     let sockets = format!("unix_socket_directories={}/postgres/socket", dir.text());
     let settings = SETTINGS.into_iter().map(str::to_owned).chain([sockets]);
     let fsync = (!dir.durable).then(|| "fsync=off".to_owned());
-    let settings = settings
-        .chain(fsync)
-        .flat_map(|it| ["-c".into(), it.into()]);
-    ["-D".into(), folder.join("data").into()]
-        .into_iter()
-        .chain(settings)
-        .collect()
+    let settings = settings.chain(fsync).flat_map(|it| ["-c".into(), it.into()]);
+    ["-D".into(), folder.join("data").into()].into_iter().chain(settings).collect()
 }
 
 /// Makes the data directory beside its place and moves it there, so that half of one is never
@@ -126,18 +117,8 @@ async fn initdb(dir: &DataDir, program: &Program, superuser: &Secret) -> Result<
     secrets::write(&password_file, superuser)?;
     dir.give(&password_file)?;
     let mut command = program.command(&program.executable.with_file_name("initdb"));
-    command
-        .arg("-D")
-        .arg(&unfinished)
-        .arg("--pwfile")
-        .arg(&password_file)
-        .kill_on_drop(true);
-    command.args([
-        "--username",
-        SUPERUSER,
-        "--auth=scram-sha-256",
-        "--no-instructions",
-    ]);
+    command.arg("-D").arg(&unfinished).arg("--pwfile").arg(&password_file).kill_on_drop(true);
+    command.args(["--username", SUPERUSER, "--auth=scram-sha-256", "--no-instructions"]);
     command.args(["--encoding=UTF8", "--locale=C.UTF-8"]);
     command.args((!dir.durable).then_some("--no-sync"));
     let output = timeout(SET_UP_WITHIN, command.output()).await;
@@ -147,10 +128,7 @@ async fn initdb(dir: &DataDir, program: &Program, superuser: &Secret) -> Result<
         .map_err(Error::file("make the database in", &unfinished))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Error::Failed {
-            program: "initdb",
-            output: said,
-        });
+        return Err(Error::Failed { program: "initdb", output: said });
     }
     let data = program.folder.join("data");
     fs::rename(&unfinished, &data).map_err(Error::file("make", &data))
@@ -168,40 +146,25 @@ fn says_ready(status_file: &Path, pid: u32) -> bool {
 pub(super) async fn set_up_database(dir: &DataDir, passwords: &Passwords) -> Result<(), Error> {
     let set_up = async {
         let mut postgres = connect(dir, &passwords.superuser, "postgres").await?;
-        if !exists(
-            &mut postgres,
-            "SELECT 1 FROM pg_roles WHERE rolname = $1",
-            OWNER,
-        )
-        .await?
-        {
+        if !exists(&mut postgres, "SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER).await? {
             let password = passwords.owner.expose(); // hexadecimal digits need no escape
             let create = format!("CREATE ROLE {OWNER} LOGIN PASSWORD '{password}'");
             postgres.execute(AssertSqlSafe(create)).await?;
         }
-        if !exists(
-            &mut postgres,
-            "SELECT 1 FROM pg_database WHERE datname = $1",
-            DATABASE,
-        )
-        .await?
-        {
+        if !exists(&mut postgres, "SELECT 1 FROM pg_database WHERE datname = $1", DATABASE).await? {
             let create = format!("CREATE DATABASE {DATABASE} OWNER {OWNER}");
             postgres.execute(AssertSqlSafe(create)).await?;
         }
         postgres.close().await?;
         let mut database = connect(dir, &passwords.superuser, DATABASE).await?;
-        database
-            .execute("CREATE EXTENSION IF NOT EXISTS vector")
-            .await?;
+        database.execute("CREATE EXTENSION IF NOT EXISTS vector").await?;
         database.close().await
     };
     let done = timeout(SET_UP_WITHIN, set_up).await;
-    done.unwrap_or(Err(sqlx::Error::PoolTimedOut))
-        .map_err(|source| Error::Database {
-            password_file: passwords.superuser_file.clone(),
-            source,
-        })
+    done.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|source| Error::Database {
+        password_file: passwords.superuser_file.clone(),
+        source,
+    })
 }
 
 async fn connect(
@@ -218,18 +181,12 @@ async fn exists(
     query: &'static str,
     name: &str,
 ) -> Result<bool, sqlx::Error> {
-    let row: Option<i32> = sqlx::query_scalar(query)
-        .bind(name)
-        .fetch_optional(connection)
-        .await?;
+    let row: Option<i32> = sqlx::query_scalar(query).bind(name).fetch_optional(connection).await?;
     Ok(row.is_some())
 }
 
 fn url(dir: &DataDir, user: &str, password: &Secret, database: &str) -> Secret {
-    let text = format!(
-        "postgres://{user}:{}@localhost/{database}",
-        password.expose()
-    );
+    let text = format!("postgres://{user}:{}@localhost/{database}", password.expose());
     let mut url = Url::parse(&text).expect("user, password and database need no escape");
     let sockets = format!("{}/postgres/socket", dir.text());
     url.query_pairs_mut().append_pair("host", &sockets);

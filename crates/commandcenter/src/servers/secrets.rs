@@ -22,9 +22,7 @@ pub(crate) fn password(file: &Path) -> Result<Secret, Error> {
         Err(error) => return Err(Error::file("read", file)(error)),
     }
     let mut bytes = [0; PASSWORD_BYTES];
-    SysRng
-        .try_fill_bytes(&mut bytes)
-        .expect("the kernel's random numbers never fail once it runs");
+    SysRng.try_fill_bytes(&mut bytes).expect("the kernel's random numbers never fail once it runs");
     let password = Secret::from(hex::encode(bytes));
     write(file, &password)?;
     Ok(password)
@@ -34,12 +32,7 @@ pub(crate) fn password(file: &Path) -> Result<Secret, Error> {
 pub(super) fn write(file: &Path, content: &Secret) -> Result<(), Error> {
     let unfinished = file.with_added_extension("new");
     let mut options = OpenOptions::new();
-    let opened = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&unfinished);
+    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
     let written = opened.and_then(|mut it| {
         it.set_permissions(Permissions::from_mode(0o600))?;
         it.write_all(content.expose().as_bytes())?;

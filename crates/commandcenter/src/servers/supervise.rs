@@ -55,26 +55,16 @@ impl Program {
     /// A child in a process group of its own, so that Ctrl-C on the terminal reaches us alone.
     fn spawn(&self) -> io::Result<Child> {
         let mut options = OpenOptions::new();
-        let log = options
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&self.log)?;
+        let log = options.append(true).create(true).mode(0o600).open(&self.log)?;
         let mut command = self.command(&self.executable);
-        command
-            .args(&self.arguments)
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        command.args(&self.arguments).stdout(log.try_clone()?).stderr(log);
         command.process_group(0).kill_on_drop(true).spawn()
     }
 
     /// A command that runs as the program's account and knows nothing of our environment.
     pub(super) fn command(&self, executable: &Path) -> Command {
         let mut command = Command::new(executable);
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("LC_ALL", "C.UTF-8");
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
         command.current_dir(&self.folder).stdin(Stdio::null());
         self.account.run(&mut command);
         command
@@ -122,11 +112,7 @@ pub(super) async fn supervise(program: Program, status: watch::Sender<Status>, s
         let Some(end) = run(&program, &status, &stop).await else {
             return;
         };
-        failures = if began.elapsed() < STABLE_AFTER {
-            failures + 1
-        } else {
-            1
-        };
+        failures = if began.elapsed() < STABLE_AFTER { failures + 1 } else { 1 };
         let delay = restart_delay(failures);
         tracing::error!(
             server = program.name,
@@ -137,11 +123,7 @@ pub(super) async fn supervise(program: Program, status: watch::Sender<Status>, s
         );
         status.send_modify(|now| {
             let restarts = now.restarts + 1;
-            *now = Status {
-                restarts,
-                last_end: Some(end),
-                ..Status::new(&program)
-            };
+            *now = Status { restarts, last_end: Some(end), ..Status::new(&program) };
         });
         tokio::select! {
             () = sleep(delay) => {}
@@ -153,9 +135,7 @@ pub(super) async fn supervise(program: Program, status: watch::Sender<Status>, s
 /// 1 s, 2 s, 4 s … after the first, second, third failure in a row.
 fn restart_delay(failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(u32::BITS - 1);
-    RESTART_DELAY
-        .saturating_mul(1 << doublings)
-        .min(RESTART_DELAY_MAX)
+    RESTART_DELAY.saturating_mul(1 << doublings).min(RESTART_DELAY_MAX)
 }
 
 /// Runs the program once. Answers how it ended by itself; `None` when we were told to stop.
@@ -164,17 +144,11 @@ async fn run(program: &Program, status: &watch::Sender<Status>, stop: &Shutdown)
         Ok(child) => child,
         Err(error) => return Some(format!("it cannot be started: {error}")),
     };
-    let pid = child
-        .id()
-        .expect("a child that nobody has waited for has a pid");
+    let pid = child.id().expect("a child that nobody has waited for has a pid");
     let mut ready = false;
     status.send_modify(|now| (now.pid, now.since) = (Some(pid), Utc::now()));
     loop {
-        let pause = if ready {
-            LOG_LOOK_INTERVAL
-        } else {
-            READY_LOOK_INTERVAL
-        };
+        let pause = if ready { LOG_LOOK_INTERVAL } else { READY_LOOK_INTERVAL };
         tokio::select! {
             end = child.wait() => {
                 let said = end.map(|status| status.to_string());
@@ -200,10 +174,7 @@ async fn end(program: &Program, child: &mut Child, pid: u32) {
         kill(Pid::from_raw(pid), program.quit).ok(); // it may have ended by itself just now
     }
     if timeout(STOP_WITHIN, child.wait()).await.is_err() {
-        tracing::warn!(
-            server = program.name,
-            "a server does not end in time and is killed"
-        );
+        tracing::warn!(server = program.name, "a server does not end in time and is killed");
         child.kill().await.ok();
     }
 }
@@ -211,14 +182,8 @@ async fn end(program: &Program, child: &mut Child, pid: u32) {
 /// Moves the content of a log that has grown too big aside. The program appends, so it goes on at
 /// the start of the emptied file; what it writes between the two steps is lost.
 async fn bound_log(log: &Path) {
-    let too_big = tokio::fs::metadata(log)
-        .await
-        .is_ok_and(|it| it.len() > LOG_BYTES_MAX);
-    if too_big
-        && tokio::fs::copy(log, log.with_added_extension("old"))
-            .await
-            .is_ok()
-    {
+    let too_big = tokio::fs::metadata(log).await.is_ok_and(|it| it.len() > LOG_BYTES_MAX);
+    if too_big && tokio::fs::copy(log, log.with_added_extension("old")).await.is_ok() {
         let emptied = tokio::fs::write(log, b"").await;
         if let Err(error) = emptied {
             tracing::warn!(log = %log.display(), error = %error, "a log cannot be shortened");
@@ -232,9 +197,7 @@ mod tests {
 
     #[test]
     fn restarts_wait_longer_and_longer_up_to_half_a_minute() {
-        let delays: Vec<u64> = (1..=8)
-            .map(|failures| restart_delay(failures).as_secs())
-            .collect();
+        let delays: Vec<u64> = (1..=8).map(|failures| restart_delay(failures).as_secs()).collect();
         assert_eq!(delays, [1, 2, 4, 8, 16, 30, 30, 30]);
         assert_eq!(restart_delay(u32::MAX), RESTART_DELAY_MAX);
     }
@@ -246,10 +209,7 @@ mod tests {
         std::fs::write(&log, "short").unwrap();
         bound_log(&log).await;
         assert_eq!(std::fs::metadata(&log).unwrap().len(), 5);
-        std::fs::File::create(&log)
-            .unwrap()
-            .set_len(LOG_BYTES_MAX + 1)
-            .unwrap();
+        std::fs::File::create(&log).unwrap().set_len(LOG_BYTES_MAX + 1).unwrap();
         bound_log(&log).await;
         assert_eq!(std::fs::metadata(&log).unwrap().len(), 0);
         let old = std::fs::metadata(folder.path().join("x.log.old")).unwrap();

@@ -17,38 +17,24 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A data directory that the servers' account can reach.
 fn data_dir() -> TempDir {
-    let dir = tempfile::Builder::new()
-        .prefix("cc-up-")
-        .tempdir()
-        .expect("a folder can be made");
+    let dir = tempfile::Builder::new().prefix("cc-up-").tempdir().expect("a folder can be made");
     let searchable = fs::Permissions::from_mode(0o711);
     fs::set_permissions(dir.path(), searchable).expect("the folder is ours");
     dir
 }
 
 fn config(data_dir: &Path) -> Config {
-    Config {
-        data_dir: data_dir.to_owned(),
-        runtime_dir: runtime(),
-        ephemeral: false,
-    }
+    Config { data_dir: data_dir.to_owned(), runtime_dir: runtime(), ephemeral: false }
 }
 
 async fn start(data_dir: &Path) -> Servers {
-    Servers::start(&config(data_dir))
-        .await
-        .unwrap_or_else(|e| panic!("{}", chain(&e)))
+    Servers::start(&config(data_dir)).await.unwrap_or_else(|e| panic!("{}", chain(&e)))
 }
 
 /// Servers in a folder of their own that do not wait for the disk.
 async fn start_ephemeral() -> Servers {
-    let config = Config {
-        ephemeral: true,
-        ..config(Path::new("/nonexistent"))
-    };
-    Servers::start(&config)
-        .await
-        .unwrap_or_else(|e| panic!("{}", chain(&e)))
+    let config = Config { ephemeral: true, ..config(Path::new("/nonexistent")) };
+    Servers::start(&config).await.unwrap_or_else(|e| panic!("{}", chain(&e)))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -61,22 +47,13 @@ async fn postgres(servers: &Servers) -> Result<PgConnection, sqlx::Error> {
 }
 
 async fn nats(servers: &Servers) -> Result<async_nats::Client, async_nats::ConnectError> {
-    let (user, password) = (
-        servers.nats.user.clone(),
-        servers.nats.password.expose().to_owned(),
-    );
+    let (user, password) = (servers.nats.user.clone(), servers.nats.password.expose().to_owned());
     let options = async_nats::ConnectOptions::new().user_and_password(user, password);
     options.connect(servers.nats.url.expose()).await
 }
 
 fn pid(status: &Status) -> Pid {
-    Pid::from_raw(
-        status
-            .pid
-            .expect("it runs")
-            .try_into()
-            .expect("pids are small"),
-    )
+    Pid::from_raw(status.pid.expect("it runs").try_into().expect("pids are small"))
 }
 
 #[tokio::test]
@@ -86,22 +63,11 @@ async fn the_second_start_is_quick_and_finds_everything() {
     let servers = start(dir.path()).await;
     eprintln!("first start: {:?}", before.elapsed());
     let mut session = postgres(&servers).await.unwrap();
-    sqlx::query("CREATE TABLE kept (v vector(2))")
-        .execute(&mut session)
-        .await
-        .unwrap();
-    assert!(
-        sqlx::query("ALTER SYSTEM RESET ALL")
-            .execute(&mut session)
-            .await
-            .is_err()
-    );
+    sqlx::query("CREATE TABLE kept (v vector(2))").execute(&mut session).await.unwrap();
+    assert!(sqlx::query("ALTER SYSTEM RESET ALL").execute(&mut session).await.is_err());
     let jetstream = async_nats::jetstream::new(nats(&servers).await.unwrap());
     jetstream.create_stream("KEPT").await.unwrap();
-    let urls = (
-        servers.database_url.expose().to_owned(),
-        servers.nats.url.expose().to_owned(),
-    );
+    let urls = (servers.database_url.expose().to_owned(), servers.nats.url.expose().to_owned());
     let before = Instant::now();
     servers.stop().await;
     eprintln!("stop: {:?}", before.elapsed());
@@ -111,15 +77,9 @@ async fn the_second_start_is_quick_and_finds_everything() {
     let warm = before.elapsed();
     eprintln!("warm start: {warm:?}");
     assert!(warm < Duration::from_secs(5), "{warm:?}");
-    assert_eq!(
-        (servers.database_url.expose(), servers.nats.url.expose()),
-        (&*urls.0, &*urls.1)
-    );
+    assert_eq!((servers.database_url.expose(), servers.nats.url.expose()), (&*urls.0, &*urls.1));
     let mut session = postgres(&servers).await.unwrap();
-    sqlx::query("SELECT v FROM kept")
-        .execute(&mut session)
-        .await
-        .unwrap();
+    sqlx::query("SELECT v FROM kept").execute(&mut session).await.unwrap();
     let jetstream = async_nats::jetstream::new(nats(&servers).await.unwrap());
     jetstream.get_stream("KEPT").await.unwrap();
     servers.stop().await;
@@ -132,23 +92,13 @@ async fn a_killed_server_comes_back_where_it_was() {
         kill(pid(&servers.status()[index]), Signal::SIGKILL).unwrap();
         eventually(DEADLINE, || async {
             let status = servers.status()[index].clone();
-            if status.ready && status.restarts == 1 {
-                Ok(())
-            } else {
-                Err(status)
-            }
+            if status.ready && status.restarts == 1 { Ok(()) } else { Err(status) }
         })
         .await;
     }
     postgres(&servers).await.unwrap().ping().await.unwrap();
     nats(&servers).await.unwrap();
-    assert!(
-        servers.status()[0]
-            .last_end
-            .as_deref()
-            .unwrap()
-            .contains("SIGKILL")
-    );
+    assert!(servers.status()[0].last_end.as_deref().unwrap().contains("SIGKILL"));
     servers.stop().await;
 }
 
@@ -157,12 +107,7 @@ async fn ctrl_c_on_the_terminal_reaches_no_server() {
     let servers = start_ephemeral().await;
     for status in servers.status() {
         let group = nix::unistd::getpgid(Some(pid(&status))).unwrap();
-        assert_eq!(
-            group,
-            pid(&status),
-            "{} leads a group of its own",
-            status.name
-        );
+        assert_eq!(group, pid(&status), "{} leads a group of its own", status.name);
     }
     servers.stop().await;
 }
@@ -185,22 +130,13 @@ async fn servers_left_behind_by_a_killed_process_are_ended() {
         let text = fs::read_to_string(dir.path().join(file)).expect("the pid file is there");
         text.lines().next().unwrap().trim().parse().unwrap()
     };
-    let left = [
-        left("postgres/data/postmaster.pid"),
-        left("nats/store/nats.pid"),
-    ];
-    assert!(
-        left.iter().all(|pid| runs(*pid)),
-        "a kill -9 leaves them running"
-    );
+    let left = [left("postgres/data/postmaster.pid"), left("nats/store/nats.pid")];
+    assert!(left.iter().all(|pid| runs(*pid)), "a kill -9 leaves them running");
 
     let before = Instant::now();
     let servers = start(dir.path()).await;
     eprintln!("start after kill -9: {:?}", before.elapsed());
-    assert!(
-        !left.iter().any(|pid| runs(*pid)),
-        "and the next start ends them"
-    );
+    assert!(!left.iter().any(|pid| runs(*pid)), "and the next start ends them");
     postgres(&servers).await.unwrap().ping().await.unwrap();
     servers.stop().await;
 }
@@ -214,16 +150,9 @@ async fn a_pid_that_another_program_has_now_is_left_alone() {
     let dir = data_dir();
     start(dir.path()).await.stop().await;
     let mut bystander = Command::new("sleep").arg("60").spawn().unwrap();
-    fs::write(
-        dir.path().join("nats/store/nats.pid"),
-        format!("{}", bystander.id()),
-    )
-    .unwrap();
+    fs::write(dir.path().join("nats/store/nats.pid"), format!("{}", bystander.id())).unwrap();
     let servers = start(dir.path()).await;
-    assert!(
-        bystander.try_wait().unwrap().is_none(),
-        "the bystander lives"
-    );
+    assert!(bystander.try_wait().unwrap().is_none(), "the bystander lives");
     servers.stop().await;
     bystander.kill().unwrap();
     bystander.wait().unwrap();
@@ -233,9 +162,7 @@ async fn a_pid_that_another_program_has_now_is_left_alone() {
 async fn a_data_directory_has_one_process_at_a_time() {
     let dir = data_dir();
     let servers = start(dir.path()).await;
-    let error = Servers::start(&config(dir.path()))
-        .await
-        .expect_err("it is in use");
+    let error = Servers::start(&config(dir.path())).await.expect_err("it is in use");
     let text = error.to_string();
     assert!(matches!(error, Error::InUse { .. }), "{text}");
     assert!(text.contains(&std::process::id().to_string()), "{text}");
@@ -247,11 +174,7 @@ async fn a_data_directory_has_one_process_at_a_time() {
 async fn strangers_are_refused() {
     let servers = start_ephemeral().await;
     let url = url::Url::parse(servers.database_url.expose()).unwrap();
-    for (user, password) in [
-        ("commandcenter", Some("wrong")),
-        ("postgres", None),
-        ("root", None),
-    ] {
+    for (user, password) in [("commandcenter", Some("wrong")), ("postgres", None), ("root", None)] {
         let mut wrong = url.clone();
         wrong.set_username(user).unwrap();
         wrong.set_password(password).unwrap();
@@ -262,16 +185,9 @@ async fn strangers_are_refused() {
         };
         let refused_for_the_password = code.as_deref() == Some("28P01");
         let asked_for_a_password = password.is_none() && refused.is_err();
-        assert!(
-            refused_for_the_password || asked_for_a_password,
-            "{user}: {refused:?}"
-        );
+        assert!(refused_for_the_password || asked_for_a_password, "{user}: {refused:?}");
     }
-    assert!(
-        async_nats::connect(servers.nats.url.expose())
-            .await
-            .is_err()
-    );
+    assert!(async_nats::connect(servers.nats.url.expose()).await.is_err());
     let guess = async_nats::ConnectOptions::new()
         .user_and_password(servers.nats.user.clone(), "wrong".to_owned());
     assert!(guess.connect(servers.nats.url.expose()).await.is_err());
@@ -282,21 +198,10 @@ async fn strangers_are_refused() {
 async fn nothing_below_the_data_directory_is_open_to_others() {
     let servers = start_ephemeral().await;
     let mode = |path: &str| fs::metadata(servers.data_dir().join(path)).unwrap().mode() & 0o7777;
-    for folder in [
-        "secrets",
-        "logs",
-        "postgres/data",
-        "postgres/socket",
-        "nats/store",
-    ] {
+    for folder in ["secrets", "logs", "postgres/data", "postgres/socket", "nats/store"] {
         assert_eq!(mode(folder), 0o700, "{folder}");
     }
-    for file in [
-        "nats/nats.conf",
-        "logs/postgres.log",
-        "logs/nats.log",
-        "lock",
-    ] {
+    for file in ["nats/nats.conf", "logs/postgres.log", "logs/nats.log", "lock"] {
         assert_eq!(mode(file), 0o600, "{file}");
     }
     let secrets: Vec<PathBuf> = fs::read_dir(servers.data_dir().join("secrets"))
@@ -306,16 +211,9 @@ async fn nothing_below_the_data_directory_is_open_to_others() {
         .collect();
     assert_eq!(secrets.len(), 5, "{secrets:?}");
     for secret in &secrets {
-        assert_eq!(
-            fs::metadata(secret).unwrap().mode() & 0o7777,
-            0o600,
-            "{secret:?}"
-        );
+        assert_eq!(fs::metadata(secret).unwrap().mode() & 0o7777, 0o600, "{secret:?}");
         let content = fs::read_to_string(secret).unwrap();
-        assert!(
-            !logs(servers.data_dir()).contains(content.trim()),
-            "{secret:?} is in a log"
-        );
+        assert!(!logs(servers.data_dir()).contains(content.trim()), "{secret:?} is in a log");
     }
     assert!(!format!("{servers:?}").contains(servers.nats.password.expose()));
     for status in servers.status() {
@@ -327,16 +225,12 @@ async fn nothing_below_the_data_directory_is_open_to_others() {
 
 fn logs(dir: &Path) -> String {
     let logs = ["logs/postgres.log", "logs/nats.log"].map(|it| dir.join(it));
-    logs.map(|path| fs::read_to_string(path).expect("there is a log"))
-        .concat()
+    logs.map(|path| fs::read_to_string(path).expect("there is a log")).concat()
 }
 
 #[tokio::test]
 async fn an_ephemeral_instance_leaves_nothing() {
-    let config = Config {
-        ephemeral: true,
-        ..config(Path::new("/nonexistent"))
-    };
+    let config = Config { ephemeral: true, ..config(Path::new("/nonexistent")) };
     let servers = Servers::start(&config).await.unwrap();
     let path = servers.data_dir().to_owned();
     postgres(&servers).await.unwrap().ping().await.unwrap();
@@ -348,19 +242,12 @@ async fn an_ephemeral_instance_leaves_nothing() {
 #[tokio::test]
 async fn what_is_missing_or_closed_is_named() {
     let dir = data_dir();
-    let empty = Config {
-        runtime_dir: dir.path().to_owned(),
-        ..config(dir.path())
-    };
-    let error = Servers::start(&empty)
-        .await
-        .expect_err("there is no program");
+    let empty = Config { runtime_dir: dir.path().to_owned(), ..config(dir.path()) };
+    let error = Servers::start(&empty).await.expect_err("there is no program");
     assert!(error.to_string().contains("scripts/runtime"), "{error}");
 
     let deep = dir.path().join("a".repeat(90));
-    let error = Servers::start(&config(&deep))
-        .await
-        .expect_err("no socket fits");
+    let error = Servers::start(&config(&deep)).await.expect_err("no socket fits");
     assert!(error.to_string().contains("shorter"), "{error}");
 
     if geteuid().is_root() {
@@ -368,10 +255,7 @@ async fn what_is_missing_or_closed_is_named() {
         let inside = config(&dir.path().join("in"));
         let error = Servers::start(&inside).await.expect_err("it is closed");
         assert!(matches!(error, Error::Closed { .. }), "{error}");
-        assert!(
-            error.to_string().contains(dir.path().to_str().unwrap()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(dir.path().to_str().unwrap()), "{error}");
     }
 }
 
@@ -384,24 +268,11 @@ async fn programs_in_a_closed_folder_are_copied() {
     let (dir, closed) = (data_dir(), tempfile::tempdir().unwrap());
     for part in ["postgres", "nats"] {
         let (from, to) = (runtime().join(part), closed.path());
-        assert!(
-            Command::new("cp")
-                .arg("-a")
-                .arg(from)
-                .arg(to)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
     }
-    let config = Config {
-        runtime_dir: closed.path().to_owned(),
-        ..config(dir.path())
-    };
+    let config = Config { runtime_dir: closed.path().to_owned(), ..config(dir.path()) };
     for _ in 0..2 {
-        let servers = Servers::start(&config)
-            .await
-            .unwrap_or_else(|e| panic!("{}", chain(&e)));
+        let servers = Servers::start(&config).await.unwrap_or_else(|e| panic!("{}", chain(&e)));
         postgres(&servers).await.unwrap().ping().await.unwrap();
         servers.stop().await;
     }
@@ -412,18 +283,7 @@ async fn a_server_that_cannot_start_says_why() {
     let dir = data_dir();
     start(dir.path()).await.stop().await;
     fs::write(dir.path().join("postgres/data/PG_VERSION"), "9\n").unwrap();
-    let error = Servers::start(&config(dir.path()))
-        .await
-        .expect_err("the version is wrong");
-    assert!(
-        matches!(
-            error,
-            Error::NotReady {
-                server: "postgres",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let error = Servers::start(&config(dir.path())).await.expect_err("the version is wrong");
+    assert!(matches!(error, Error::NotReady { server: "postgres", .. }), "{error}");
     assert!(error.to_string().contains("version 9"), "{error}");
 }

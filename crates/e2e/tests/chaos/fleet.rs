@@ -86,12 +86,17 @@ impl Fleet {
         let endpoint = |port: u16| format!("http://127.0.0.1:{port}");
         let token = |service: &str| folder.path().join(service).display().to_string();
         let ingestion = |name: &str, port: u16, knowledge: u16| {
-            service(name, "ingestion-worker", port, vec![
-                ("ENDPOINTS__KNOWLEDGE__URL", endpoint(knowledge)),
-                ("ENDPOINTS__KNOWLEDGE__TOKEN_FILE", token("ingestion-worker")),
-                ("INGESTION__SEAL_KEY_FILE", token("seal.key")),
-                ("FETCH__ALLOW_NETWORKS", "127.0.0.0/8".to_owned()),
-            ])
+            service(
+                name,
+                "ingestion-worker",
+                port,
+                vec![
+                    ("ENDPOINTS__KNOWLEDGE__URL", endpoint(knowledge)),
+                    ("ENDPOINTS__KNOWLEDGE__TOKEN_FILE", token("ingestion-worker")),
+                    ("INGESTION__SEAL_KEY_FILE", token("seal.key")),
+                    ("FETCH__ALLOW_NETWORKS", "127.0.0.0/8".to_owned()),
+                ],
+            )
         };
         let mut workers = vec![
             service("knowledge-1", "knowledge", ports[0], vec![]),
@@ -100,19 +105,27 @@ impl Fleet {
             ingestion("ingestion-2", ports[3], ports[1]),
         ];
         let http = free_port();
-        let mut hub = service("hub", "hub", free_port(), vec![
-            ("HTTP__PORT", http.to_string()),
-            ("HUB__ADMIN_TOKEN_FILE", token("admin.token")),
-            ("HUB__SERVICE_TOKEN_FILES__HUB", token("hub")),
-            ("HUB__SERVICE_TOKEN_FILES__INGESTION-WORKER", token("ingestion-worker")),
-            ("ENDPOINTS__INGESTION__URL", endpoint(ports[2])),
-            ("ENDPOINTS__INGESTION__TOKEN_FILE", token("hub")),
-            ("ENDPOINTS__KNOWLEDGE__URL", endpoint(ports[0])),
-            ("ENDPOINTS__KNOWLEDGE__TOKEN_FILE", token("hub")),
-        ]);
+        let mut hub = service(
+            "hub",
+            "hub",
+            free_port(),
+            vec![
+                ("HTTP__PORT", http.to_string()),
+                ("HUB__ADMIN_TOKEN_FILE", token("admin.token")),
+                ("HUB__SERVICE_TOKEN_FILES__HUB", token("hub")),
+                ("HUB__SERVICE_TOKEN_FILES__INGESTION-WORKER", token("ingestion-worker")),
+                ("ENDPOINTS__INGESTION__URL", endpoint(ports[2])),
+                ("ENDPOINTS__INGESTION__TOKEN_FILE", token("hub")),
+                ("ENDPOINTS__KNOWLEDGE__URL", endpoint(ports[0])),
+                ("ENDPOINTS__KNOWLEDGE__TOKEN_FILE", token("hub")),
+            ],
+        );
         hub.start();
         workers.iter_mut().for_each(Service::start);
-        let client = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build();
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(chassis::tls::client_config())
+            .timeout(REQUEST_TIMEOUT)
+            .build();
         let client = client.expect("a client");
         let url = format!("http://127.0.0.1:{http}");
         let fleet = Self { postgres, nats, database, folder, hub, workers, client, url };
@@ -152,7 +165,8 @@ impl Fleet {
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, String> {
         let token = fs::read_to_string(self.folder.path().join("admin.token"));
         let token = token.map_err(|error| format!("no token yet: {error}"))?;
-        let answer = request.bearer_auth(token.trim()).send().await.map_err(|e| format!("{e:?}"))?;
+        let answer =
+            request.bearer_auth(token.trim()).send().await.map_err(|e| format!("{e:?}"))?;
         let status = answer.status();
         let text = answer.text().await.map_err(|error| error.to_string())?;
         if !status.is_success() {

@@ -106,7 +106,8 @@ async fn nothing_accepted_is_lost_and_nothing_comes_twice() {
     })
     .await;
     for number in 0..DOCUMENTS {
-        let path = format!("/api/knowledge/search?q={}&project=p&limit=10&mode=lexical", word(number));
+        let path =
+            format!("/api/knowledge/search?q={}&project=p&limit=10&mode=lexical", word(number));
         let found = fleet.get(&path).await.expect("an answer");
         let results = found["results"].as_array().expect("results");
         assert_eq!(results.len(), 1, "document {number} is found once: {found}");

@@ -25,8 +25,11 @@ fn sources() -> Vec<(PathBuf, String)> {
 
 #[test]
 fn every_file_opens_with_a_sentence() {
-    let bare: Vec<_> =
-        sources().into_iter().filter(|(_, text)| !text.starts_with("//! ")).map(|it| it.0).collect();
+    let bare: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//! "))
+        .map(|it| it.0)
+        .collect();
     assert!(bare.is_empty(), "these open without a //! sentence: {bare:#?}");
 }
 

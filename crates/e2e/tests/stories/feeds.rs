@@ -19,15 +19,23 @@ fn feed(title: &str, body: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_is_polled_searched_and_revised() {
     let site = Site::start().await;
-    let rss = |title, body| {
-        Response::ok(feed(title, body)).content_type("application/rss+xml")
-    };
+    let rss = |title, body| Response::ok(feed(title, body)).content_type("application/rss+xml");
     site.serve("/feed.xml", rss("A schooner arrives", "The schooner Periwinkle moored at dawn."));
     let instance = Instance::start().await;
     let url = site.url("/feed.xml");
     let added = instance.json(&[
-        "source", "add", "feed", &url, "--project", "p", "--schedule", "*/15 * * * *",
-        "--priority", "7", "--name", "harbour",
+        "source",
+        "add",
+        "feed",
+        &url,
+        "--project",
+        "p",
+        "--schedule",
+        "*/15 * * * *",
+        "--priority",
+        "7",
+        "--name",
+        "harbour",
     ]);
     let id = added["id"].as_str().expect("an id");
     for _ in 0..3 {

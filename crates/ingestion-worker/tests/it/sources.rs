@@ -128,7 +128,7 @@ async fn ranking_hears_of_an_edit_before_it_is_answered() {
     };
     assert_eq!(edit(&world, request).await, Ok(3));
     let told = world.knowledge.ranks();
-    assert!(told.iter().any(|it| (it.enabled, it.version) == (false, 3)), "{told:?}");
+    assert!(told.iter().any(|it| (it.enabled, it.version) == (true, 3)), "{told:?}");
     let request = UpdateSourceRequest { id, priority: Some(0), ..UpdateSourceRequest::default() };
     assert_eq!(edit(&world, request).await.expect_err("0").reason, Reason::InvalidInput);
 }

@@ -92,12 +92,7 @@ impl Response {
 
     /// 200 with a body of any kind.
     pub fn of(body: Body) -> Self {
-        Self {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            body,
-            auth: None,
-        }
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), body, auth: None }
     }
 
     /// `status` without a body.
@@ -105,13 +100,8 @@ impl Response {
     /// # Panics
     /// When a number is no status.
     pub fn status<S: TryInto<StatusCode>>(status: S) -> Self {
-        let status = status
-            .try_into()
-            .unwrap_or_else(|_| panic!("no HTTP status"));
-        Self {
-            status,
-            ..Self::ok("")
-        }
+        let status = status.try_into().unwrap_or_else(|_| panic!("no HTTP status"));
+        Self { status, ..Self::ok("") }
     }
 
     /// 302 to `location`.
@@ -140,9 +130,7 @@ impl Response {
 
     /// The same response with its whole body compressed and marked so.
     pub fn gzip(self) -> Self {
-        let Body::Whole(bytes) = &self.body else {
-            panic!("only a whole body is compressed")
-        };
+        let Body::Whole(bytes) = &self.body else { panic!("only a whole body is compressed") };
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(bytes).expect("memory takes every byte");
         let body = Body::Whole(encoder.finish().expect("memory takes every byte").into());
@@ -155,8 +143,7 @@ impl Response {
     /// When the name or the value is not allowed in HTTP.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let name: HeaderName = name.parse().expect("a header name");
-        self.headers
-            .append(name, HeaderValue::from_str(value).expect("a header value"));
+        self.headers.append(name, HeaderValue::from_str(value).expect("a header value"));
         self
     }
 
@@ -188,9 +175,7 @@ impl Response {
                 .header("www-authenticate", "Basic realm=\"site\"");
         }
         let same = |name, condition| {
-            self.headers
-                .get(name)
-                .is_some_and(|it| request.headers.get(condition) == Some(it))
+            self.headers.get(name).is_some_and(|it| request.headers.get(condition) == Some(it))
         };
         let unchanged = same(header::ETAG, header::IF_NONE_MATCH)
             || same(header::LAST_MODIFIED, header::IF_MODIFIED_SINCE);
@@ -199,16 +184,8 @@ impl Response {
             _ if request.method == Method::HEAD => Body::Whole(Bytes::new()),
             _ => self.body.clone(),
         };
-        let status = if unchanged {
-            StatusCode::NOT_MODIFIED
-        } else {
-            self.status
-        };
-        Self {
-            status,
-            body,
-            ..self
-        }
+        let status = if unchanged { StatusCode::NOT_MODIFIED } else { self.status };
+        Self { status, body, ..self }
     }
 
     /// Puts the response on the wire and counts into `sent` what leaves.
@@ -219,11 +196,9 @@ impl Response {
                 bytes.into()
             }
             Body::Endless(chunk) => counted(stream::repeat(chunk).map(Ok), sent),
-            Body::Slow {
-                bytes,
-                chunk_bytes,
-                pause,
-            } => counted(slow(bytes, chunk_bytes, pause).map(Ok), sent),
+            Body::Slow { bytes, chunk_bytes, pause } => {
+                counted(slow(bytes, chunk_bytes, pause).map(Ok), sent)
+            }
             Body::Broken(bytes) => {
                 let broken = stream::once(async {
                     tokio::task::yield_now().await; // so that what came before is sent

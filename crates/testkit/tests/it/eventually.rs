@@ -12,11 +12,7 @@ async fn answers_the_value_once_the_condition_holds() {
     let looks = Cell::new(0);
     let value = eventually(Duration::from_secs(5), || async {
         looks.set(looks.get() + 1);
-        if looks.get() < 3 {
-            Err("too early")
-        } else {
-            Ok("done")
-        }
+        if looks.get() < 3 { Err("too early") } else { Ok("done") }
     });
     assert_eq!(value.await, "done");
     assert_eq!(looks.get(), 3);

@@ -10,40 +10,22 @@ const DEADLINE: Duration = Duration::from_secs(10);
 async fn connect(nats: &Nats) -> async_nats::Client {
     let options = async_nats::ConnectOptions::new()
         .user_and_password(nats.user.clone(), nats.password.clone());
-    options
-        .connect(&nats.url)
-        .await
-        .expect("the server admits its user")
+    options.connect(&nats.url).await.expect("the server admits its user")
 }
 
 async fn create_stream(client: &async_nats::Client) -> jetstream::Context {
     let context = jetstream::new(client.clone());
     let subjects = vec!["work.>".to_owned()];
-    let config = stream::Config {
-        name: "WORK".to_owned(),
-        subjects,
-        ..Default::default()
-    };
-    context
-        .create_stream(config)
-        .await
-        .expect("a stream can be created");
-    let ack = context
-        .publish("work.one", "1".into())
-        .await
-        .expect("the message is sent");
+    let config = stream::Config { name: "WORK".to_owned(), subjects, ..Default::default() };
+    context.create_stream(config).await.expect("a stream can be created");
+    let ack = context.publish("work.one", "1".into()).await.expect("the message is sent");
     ack.await.expect("the message is stored");
     context
 }
 
 async fn messages(context: &jetstream::Context) -> u64 {
     let mut stream = eventually(DEADLINE, || async { context.get_stream("WORK").await }).await;
-    stream
-        .info()
-        .await
-        .expect("the stream describes itself")
-        .state
-        .messages
+    stream.info().await.expect("the stream describes itself").state.messages
 }
 
 #[tokio::test]
@@ -95,7 +77,5 @@ async fn answers_nothing_while_paused() {
 async fn jetstream_is_silent(client: &async_nats::Client) -> bool {
     let context = jetstream::new(client.clone());
     let query = context.query_account();
-    tokio::time::timeout(Duration::from_millis(200), query)
-        .await
-        .is_err()
+    tokio::time::timeout(Duration::from_millis(200), query).await.is_err()
 }
