@@ -1,9 +1,10 @@
 //! Documents: handing them in, listing, reading and deleting them.
 
+mod input;
 mod intake;
 mod model;
 
-pub(crate) use intake::{Accepted, ItemResult, NewDocument, NewDocuments};
+pub(crate) use input::{Accepted, ItemResult, NewDocument, NewDocuments};
 pub(crate) use model::Document;
 
 use chassis::caller::Role;

@@ -1,6 +1,7 @@
 //! The public REST API and the web pages.
 //!
 //! - [`Config`], [`service`]: what a process gives, and what it runs.
+//! - [`openapi`]: what REST offers, for docs and tests.
 //! - Ways in: `routes` (REST under `/api`, pages, assets), `grpc` (jobs and projects), each behind
 //!   a gate that finds the `identity` of who asks.
 //! - What callers can do, once for REST, pages and gRPC: `projects`, `sources`, `documents`,
@@ -122,6 +123,12 @@ pub fn service(parts: Parts) -> Result<Service, Failure> {
             .add_service(JobServiceServer::new(grpc::Jobs(Arc::clone(&for_grpc))))
             .add_service(ProjectServiceServer::new(grpc::Projects(for_grpc)));
     }))
+}
+
+/// The OpenAPI document of the REST API, as `/api/openapi.json` serves it.
+#[must_use]
+pub fn openapi() -> &'static utoipa::openapi::OpenApi {
+    routes::api::document()
 }
 
 async fn run(app: Arc<App>, worker: Worker, shutdown: Shutdown) -> anyhow::Result<()> {

@@ -1,12 +1,11 @@
 //! Sources: where documents come from. Ingestion owns them; the hub names their projects, checks
 //! what people send, and records who changed what.
 
+mod input;
 mod model;
 
-pub(crate) use model::{
-    Credential, NewSource, Run, ScheduleParams, SchedulePreview, Source, SourceChange, TestResult,
-    TestSource,
-};
+pub(crate) use input::{Credential, NewSource, ScheduleParams, SourceChange, TestSource};
+pub(crate) use model::{Run, SchedulePreview, Source, TestResult};
 
 use chassis::caller::Role;
 use proto::{Failure, ProjectId, SourceId, ingestion::v1 as wire};

@@ -1,6 +1,8 @@
 //! The hub against real Postgres and NATS, with ingestion and knowledge played by servers that
 //! speak the real protocol and record what they are asked.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic anywhere")]
+
 mod access;
 mod bootstrap;
 mod documents;
