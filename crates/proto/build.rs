@@ -12,6 +12,7 @@ const FILES: [&str; 5] = [
     "commandcenter/knowledge/v1/knowledge.proto",
 ];
 
+#[expect(clippy::disallowed_methods, reason = "cargo tells build scripts where to write this way")]
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new("../../proto");
     println!("cargo:rerun-if-changed={}", root.display());

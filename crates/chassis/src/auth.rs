@@ -47,11 +47,14 @@ pub trait Verify: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<Option<Caller>, Failure>> + Send + '_>>;
 }
 
+/// Who a token stands for, and since when we know.
+type Verdict = (Instant, Arc<Caller>);
+
 /// Verifies tokens and remembers the verdicts for [`VERDICT_TTL`].
 #[derive(Clone)]
 pub struct Authenticator {
     verify: Arc<dyn Verify>,
-    verdicts: Arc<Cache<TokenHash, (Instant, Option<Arc<Caller>>)>>,
+    verdicts: Arc<Cache<TokenHash, Verdict>>,
 }
 
 impl Authenticator {
@@ -90,11 +93,11 @@ impl Authenticator {
         if let Some((at, caller)) = self.verdicts.get(&token)
             && at.elapsed() < VERDICT_TTL
         {
-            return Ok(caller);
+            return Ok(Some(caller));
         }
         let caller = self.verify.verify(token).await?.map(Arc::new);
         // Only known tokens are remembered, so that a new token works at once.
-        if caller.is_some() {
+        if let Some(caller) = &caller {
             self.verdicts.insert(token, (Instant::now(), caller.clone()));
         }
         Ok(caller)

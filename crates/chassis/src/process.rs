@@ -34,6 +34,9 @@ const STABLE_AFTER: Duration = Duration::from_secs(60);
 pub type Run =
     Box<dyn Fn(Shutdown) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>> + Send + Sync>;
 
+/// Adds a service's gRPC services to the server.
+pub type AddRoutes = Box<dyn FnOnce(&mut RoutesBuilder) + Send>;
+
 /// What a service hands over to be run.
 pub struct Service {
     /// Its name in logs, metrics and `/readyz`.
@@ -41,7 +44,7 @@ pub struct Service {
     /// The gRPC services that it answers for, by full name, for `grpc.health.v1`.
     pub grpc_names: Vec<&'static str>,
     /// Adds its gRPC services to the server.
-    pub grpc: Option<Box<dyn FnOnce(&mut RoutesBuilder) + Send>>,
+    pub grpc: Option<AddRoutes>,
     /// What it serves over HTTP.
     pub http: Option<axum::Router>,
     /// Its work.

@@ -33,7 +33,7 @@ const EXIT_USAGE: u8 = 2;
 
 /// Options of `up`; every other setting comes from the configuration.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Keep the data in a temporary folder that is removed at the end.
     #[arg(long)]
     ephemeral: bool,
@@ -109,7 +109,7 @@ async fn serve(
     metrics: telemetry::Metrics,
 ) -> anyhow::Result<()> {
     let shutdown = chassis::process::shutdown_on_signal()?;
-    let runtime_dir = args.runtime_dir.clone().unwrap_or_else(|| config::runtime_dir_beside_us());
+    let runtime_dir = args.runtime_dir.clone().unwrap_or_else(config::runtime_dir_beside_us);
     let servers = Servers::start(&servers::Config {
         data_dir,
         runtime_dir: runtime_dir.clone(),
