@@ -1,6 +1,7 @@
 //! User stories over the whole system: a real `commandcenter up`, its commands, its REST API.
 
 mod browser;
+mod cranfield;
 mod feeds;
 mod first_start;
 mod instance;
