@@ -63,7 +63,13 @@ async fn main() -> anyhow::Result<()> {
         let (ours, hand) = (percentiles(ours_ms), percentiles(hand_ms));
         println!(
             "{size}\t{:.2}\t{:.2}\t{:.2}\t{:.2}\t{:.2}\t{:.2} <= {:.2}",
-            ours.0, ours.1, hand.0, hand.1, ours.1 / hand.1, ours.1, 2.0 * hand.1 + 3.0
+            ours.0,
+            ours.1,
+            hand.0,
+            hand.1,
+            ours.1 / hand.1,
+            ours.1,
+            2.0 * hand.1 + 3.0
         );
     }
     Ok(())
@@ -109,12 +115,7 @@ async fn by_hand(pool: &PgPool, text: &str, expected: usize) -> anyhow::Result<f
     let (all, some) =
         (knowledge::bm25::any_of(&terms), knowledge::bm25::any_of(&terms[..searched]));
     let start = Instant::now();
-    let rows = sqlx::query(BY_HAND)
-        .bind(vector)
-        .bind(all)
-        .bind(some)
-        .fetch_all(pool)
-        .await?;
+    let rows = sqlx::query(BY_HAND).bind(vector).bind(all).bind(some).fetch_all(pool).await?;
     let elapsed_ms = start.elapsed().as_secs_f64() * 1e3;
     anyhow::ensure!(rows.len() == expected, "{} results beside {expected}", rows.len());
     Ok(elapsed_ms)

@@ -96,7 +96,10 @@ pub fn score(matches: &[Match], terms: &[Term], totals: Totals) -> Vec<Hit> {
                 let frequency = frequency(rank);
                 weight * frequency * (K1 + 1.0) / (frequency + length)
             };
-            Hit { chunk: found.chunk, score: found.ranks.iter().zip(&weights).map(term_score).sum() }
+            Hit {
+                chunk: found.chunk,
+                score: found.ranks.iter().zip(&weights).map(term_score).sum(),
+            }
         })
         .collect()
 }
@@ -168,12 +171,8 @@ mod tests {
             (ranks[0], ranks[1]) = (rank_of(rare), rank_of(common));
             Match { chunk, words, ranks }
         };
-        let matches = [
-            found(1, 100, 1, 0),
-            found(2, 100, 0, 3),
-            found(3, 100, 2, 0),
-            found(4, 400, 1, 0),
-        ];
+        let matches =
+            [found(1, 100, 1, 0), found(2, 100, 0, 3), found(3, 100, 2, 0), found(4, 400, 1, 0)];
         let mut hits = score(&matches, &terms, totals);
         hits.sort_by(|a, b| b.score.total_cmp(&a.score));
         assert_eq!(hits.iter().map(|hit| hit.chunk).collect::<Vec<_>>(), [3, 1, 4, 2]);

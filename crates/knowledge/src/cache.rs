@@ -105,8 +105,7 @@ impl<K: Hash + Eq + Clone, V> SingleFlight<K, V> {
                 let entry = Entry { value: value.clone(), since: Instant::now(), bytes };
                 // A cache that evicts it at once is no reason to fail.
                 let _ = guard.insert(entry);
-                metrics::gauge!(CACHE_ENTRIES, "cache" => self.name)
-                    .set(self.entries.len() as f64);
+                metrics::gauge!(CACHE_ENTRIES, "cache" => self.name).set(self.entries.len() as f64);
                 Ok((value, missed))
             }
         }

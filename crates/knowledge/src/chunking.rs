@@ -132,11 +132,7 @@ fn sections(markdown: &str) -> Vec<Section<'_>> {
     sections
 }
 
-fn push<'a>(
-    sections: &mut Vec<Section<'a>>,
-    path: &[(HeadingLevel, String)],
-    body: &'a str,
-) {
+fn push<'a>(sections: &mut Vec<Section<'a>>, path: &[(HeadingLevel, String)], body: &'a str) {
     if !body.trim().is_empty() {
         let path = path.iter().map(|(_, text)| text.clone()).filter(|text| !text.is_empty());
         sections.push(Section { path: path.collect(), body });
@@ -164,9 +160,9 @@ pub fn fit(input: &str, tokens_max: usize, count_tokens: &dyn Fn(&str) -> usize)
 /// What the embedder reads before a passage. Most documents repeat their title as first heading.
 fn context(title: &str, heading: &str, count_tokens: &dyn Fn(&str) -> usize) -> String {
     let title = title.trim();
-    let below = heading.strip_prefix(title).is_some_and(|rest| {
-        rest.is_empty() || rest.starts_with(PATH_SEPARATOR)
-    });
+    let below = heading
+        .strip_prefix(title)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(PATH_SEPARATOR));
     let lines = if below { [heading, ""] } else { [title, heading] };
     let path: Vec<&str> = lines.into_iter().filter(|line| !line.is_empty()).collect();
     if path.is_empty() {

@@ -124,12 +124,11 @@ impl OpenAi {
     /// # Errors
     /// When the address is missing or malformed, or a token would travel in clear text.
     pub fn client(&self) -> Result<embed::openai::OpenAi, embed::Error> {
-        let url: Url = self.url.parse().map_err(|error: url::ParseError| {
-            embed::Error::Permanent {
+        let url: Url =
+            self.url.parse().map_err(|error: url::ParseError| embed::Error::Permanent {
                 what: format!("knowledge.openai.url is no address: {:?}", self.url),
                 source: Some(error.into()),
-            }
-        })?;
+            })?;
         let token = (!self.token.is_empty()).then(|| SecretString::from(self.token.expose()));
         embed::openai::OpenAi::new(embed::openai::Config {
             url,

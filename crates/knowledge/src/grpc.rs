@@ -4,7 +4,10 @@ mod wire;
 
 use std::time::Instant;
 
-use chassis::{auth::caller, caller::{Caller, Role}};
+use chassis::{
+    auth::caller,
+    caller::{Caller, Role},
+};
 use proto::{
     DocumentId, Failure, Reason, SourceId,
     knowledge::v1::{self as api, knowledge_service_server::KnowledgeService, submit_result},
@@ -13,7 +16,12 @@ use sqlx::PgPool;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    db::{document::{self, Document}, embedding, embedding_model::{self, State}, source_rank, statistics},
+    db::{
+        document::{self, Document},
+        embedding,
+        embedding_model::{self, State},
+        source_rank, statistics,
+    },
     index,
     models::Models,
     removal,

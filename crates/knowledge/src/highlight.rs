@@ -40,7 +40,8 @@ fn continues(word: &str, stem: &str) -> bool {
 
 /// Short words match in their commonest forms only.
 fn is_inflection(word: &str, stem: &str) -> bool {
-    stem.chars().count() > 1 && ["", "s", "es", "e", "y", "ed", "ing"].contains(&&word[stem.len()..])
+    stem.chars().count() > 1
+        && ["", "s", "es", "e", "y", "ed", "ing"].contains(&&word[stem.len()..])
 }
 
 fn words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
@@ -67,13 +68,17 @@ mod tests {
 
     #[test]
     fn words_match_by_stem_and_not_by_chance() {
-        check("Boundary layers, a boundary-layer.", &["boundari", "layer"], &[
-            "Boundary", "layers", "boundary", "layer",
-        ]);
+        check(
+            "Boundary layers, a boundary-layer.",
+            &["boundari", "layer"],
+            &["Boundary", "layers", "boundary", "layer"],
+        );
         check("The government lets it go; going on", &["go"], &["go", "going"]);
-        check("Restarting containers restarts a container", &["restart", "contain"], &[
-            "Restarting", "containers", "restarts", "container",
-        ]);
+        check(
+            "Restarting containers restarts a container",
+            &["restart", "contain"],
+            &["Restarting", "containers", "restarts", "container"],
+        );
         check("Über naïve Straße", &["über", "straße"], &["Über", "Straße"]);
         check("contaminated", &["contain"], &[]);
         check("use of a user's uses", &["use"], &["use", "uses"]);

@@ -112,10 +112,10 @@ async fn embed(
 ) -> Result<Vec<Vec<f32>>, jobs::Error> {
     let Some(loaded) = &model.loaded else { return Ok(Vec::new()) };
     let inputs: Vec<Vec<u8>> = passages.iter().map(|it| it.input_sha256().to_vec()).collect();
-    let mut known =
-        embedding::by_input(&mut *pool.acquire().await?, model.id, &inputs).await?;
+    let mut known = embedding::by_input(&mut *pool.acquire().await?, model.id, &inputs).await?;
     metrics::counter!(CHUNKS_EMBEDDED, "reused" => "true").increment(known.len() as u64);
-    let fresh: Vec<usize> = (0..inputs.len()).filter(|&at| !known.contains_key(&inputs[at])).collect();
+    let fresh: Vec<usize> =
+        (0..inputs.len()).filter(|&at| !known.contains_key(&inputs[at])).collect();
     let mut done = known.len();
     for batch in fresh.chunks(EMBED_BATCH) {
         let texts: Vec<String> = batch.iter().map(|&at| passages[at].input.clone()).collect();
@@ -144,8 +144,7 @@ async fn store(
 ) -> Result<bool, jobs::Error> {
     let mut transaction = pool.begin().await?;
     let revision = document.revision;
-    let Some(project) =
-        document::lock_for_index(&mut transaction, document.id, revision).await?
+    let Some(project) = document::lock_for_index(&mut transaction, document.id, revision).await?
     else {
         // Deleted, or a newer revision was faster.
         run.complete(&mut transaction).await?;
@@ -160,8 +159,7 @@ async fn store(
     }
     let removed = chunk::remove(&mut transaction, &[document.id]).await?;
     let place = Place { document: document.id, project, source: document.source_id };
-    let (chunks, added) =
-        chunk::insert(&mut transaction, place, &document.title, passages).await?;
+    let (chunks, added) = chunk::insert(&mut transaction, place, &document.title, passages).await?;
     for (id, vectors) in vectors.iter().filter(|(id, _)| in_use.contains(id)) {
         embedding::insert(&mut transaction, *id, &chunks, vectors).await?;
     }

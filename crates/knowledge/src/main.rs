@@ -29,7 +29,6 @@ async fn build(config: Config, around: Surroundings) -> anyhow::Result<(Service,
     let pool = database::connect(&config.database).await?;
     let bus = Bus::connect(&config.bus).await?;
     let authenticator = Authenticator::new(Arc::new(TokenVerifier::new(pool.clone())));
-    let service =
-        knowledge::service(config.knowledge, config.jobs, pool, bus, around.readiness);
+    let service = knowledge::service(config.knowledge, config.jobs, pool, bus, around.readiness);
     Ok((service, authenticator))
 }

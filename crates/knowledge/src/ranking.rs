@@ -98,9 +98,7 @@ pub fn rank(
             Some(Ranked { fused, facts, priority_factor, recency_factor, score, also_in })
         })
         .collect();
-    ranked.sort_by(|a, b| {
-        best_first(a.score, b.score).then(a.fused.chunk.cmp(&b.fused.chunk))
-    });
+    ranked.sort_by(|a, b| best_first(a.score, b.score).then(a.fused.chunk.cmp(&b.fused.chunk)));
     ranked
 }
 
@@ -126,7 +124,9 @@ pub fn select(ranked: Vec<Ranked>, selection: Selection) -> Vec<Ranked> {
     let mut by_document: HashMap<i64, usize> = HashMap::new();
     for hit in ranked {
         let text = (hit.facts.project, hit.facts.text_hash);
-        if selection.collapse && let Some(first) = by_text.get(&text) {
+        if selection.collapse
+            && let Some(first) = by_text.get(&text)
+        {
             if let Some(first) = first.map(|at| &mut shown[at])
                 && first.facts.document != hit.facts.document
                 && first.also_in.len() < ALSO_IN_MAX

@@ -141,8 +141,7 @@ async fn activate(pool: &PgPool, model: &InUse, run: &Run) -> Result<bool, jobs:
     let mut transaction = pool.begin().await?;
     let state = embedding_model::lock_for_activation(&mut transaction, model.id).await?;
     if state == Some(State::Building) {
-        let missing =
-            embedding::missing(&mut transaction, model.id, 0, LAST_CHUNKS_MAX).await?;
+        let missing = embedding::missing(&mut transaction, model.id, 0, LAST_CHUNKS_MAX).await?;
         if !missing.is_empty() {
             return Ok(false);
         }

@@ -1,5 +1,9 @@
 //! A search from question to answer: which words and which neighbours, fused, ranked, shown.
 
+mod question;
+
+pub use question::{Answer, Found, Mode, Query};
+
 use std::{sync::Arc, time::Instant};
 
 use chrono::Utc;
@@ -10,7 +14,7 @@ use crate::{
     bm25,
     cache::{Lookup, SingleFlight},
     config::Config,
-    db::search::{self as queries, Corpus, EXACT_MAX, Path, Shown},
+    db::search::{self as queries, Corpus, EXACT_MAX, Path},
     embed::{Kind, ModelSpec},
     error,
     filter::Filter,
@@ -29,79 +33,6 @@ const CANDIDATES_PER_RESULT: usize = 3;
 const WIDENING: usize = 8;
 /// Queries of this many filters remember how much passes them.
 const FILTERS_REMEMBERED: usize = 1_000;
-
-/// Which legs take part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// Words and vectors.
-    Hybrid,
-    /// Words.
-    Lexical,
-    /// Vectors.
-    Semantic,
-}
-
-impl Mode {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Hybrid => "hybrid",
-            Self::Lexical => "lexical",
-            Self::Semantic => "semantic",
-        }
-    }
-}
-
-/// A question, checked. Equal questions have equal answers at the same epoch.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Query {
-    /// What is asked.
-    pub text: String,
-    /// What the caller may read and wants to see.
-    pub filter: Filter,
-    /// How many results.
-    pub limit: usize,
-    /// How many of them from one document.
-    pub per_document: usize,
-    /// Whether equal texts become one result.
-    pub collapse: bool,
-    /// The recency weight in ten-thousandths.
-    pub recency_e4: u32,
-    /// Which legs take part.
-    pub mode: Mode,
-}
-
-/// One result.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// The hit and its factors.
-    pub ranked: Ranked,
-    /// The passage.
-    pub shown: Shown,
-    /// Byte ranges of the passage that match words of the query.
-    pub highlights: Vec<std::ops::Range<usize>>,
-    /// Other documents with the same text.
-    pub also_in: Vec<Shown>,
-}
-
-/// An answer.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// Best first.
-    pub found: Vec<Found>,
-    /// The model that was searched; none when only words were.
-    pub embedder: Option<ModelSpec>,
-}
-
-impl Answer {
-    /// What it takes in memory, roughly.
-    fn bytes(&self) -> usize {
-        const OVERHEAD: usize = 600;
-        let passages = self.found.iter().flat_map(|found| {
-            std::iter::once(&found.shown).chain(&found.also_in)
-        });
-        OVERHEAD + passages.map(|shown| shown.content.len() + OVERHEAD).sum::<usize>()
-    }
-}
 
 type AnswerKey = (i64, Query);
 type VectorKey = (i32, String);
@@ -144,6 +75,7 @@ impl Searcher {
     ///
     /// # Errors
     /// `UNAVAILABLE` when the database is away, or a purely semantic search has no embedder.
+    #[tracing::instrument(name = "knowledge.search", skip_all, fields(mode = query.mode.as_str()))]
     pub async fn search(&self, query: Query) -> Result<(Arc<Answer>, Lookup), Failure> {
         let started = Instant::now();
         let strategy = query.mode.as_str();
@@ -312,11 +244,7 @@ impl Searcher {
         Ok(hits)
     }
 
-    async fn rank(
-        &self,
-        query: &Query,
-        fused: Vec<fusion::Fused>,
-    ) -> Result<Vec<Ranked>, Failure> {
+    async fn rank(&self, query: &Query, fused: Vec<fusion::Fused>) -> Result<Vec<Ranked>, Failure> {
         let started = Instant::now();
         let chunks: Vec<i64> = fused.iter().map(|hit| hit.chunk).collect();
         let facts = queries::facts(&self.pool, &chunks).await.map_err(database::failure)?;
@@ -342,8 +270,7 @@ impl Searcher {
             .flat_map(|hit| std::iter::once(hit.fused.chunk).chain(hit.also_in.iter().copied()))
             .collect();
         let passages = queries::shown(&self.pool, &chunks).await.map_err(database::failure)?;
-        let lexemes: Vec<String> =
-            corpus.terms.iter().map(|term| term.lexeme.clone()).collect();
+        let lexemes: Vec<String> = corpus.terms.iter().map(|term| term.lexeme.clone()).collect();
         let found = |ranked: Ranked| {
             let shown = passages.get(&ranked.fused.chunk)?.clone();
             let also_in = ranked.also_in.iter().filter_map(|id| passages.get(id).cloned());

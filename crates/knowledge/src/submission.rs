@@ -229,11 +229,8 @@ mod tests {
         };
         let moved = DocumentInput { tags: vec!["a".into()], ..base.clone() };
         assert_ne!(hash(base.clone()), hash(moved));
-        let longer_title = DocumentInput {
-            title: "TitleT".into(),
-            text: "ext".into(),
-            ..base.clone()
-        };
+        let longer_title =
+            DocumentInput { title: "TitleT".into(), text: "ext".into(), ..base.clone() };
         assert_ne!(hash(base.clone()), hash(longer_title));
         let touched = DocumentInput {
             observed_seq: 9,

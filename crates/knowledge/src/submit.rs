@@ -9,7 +9,10 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::{
     backlog,
-    db::{document, statistics::{self, Change}},
+    db::{
+        document,
+        statistics::{self, Change},
+    },
     index::IndexDocument,
     metrics::DOCUMENTS_SUBMITTED,
     observation::{Decision, decide},
@@ -70,6 +73,7 @@ impl Accepted {
 ///
 /// # Errors
 /// `BACKLOG` when too many documents wait to be indexed; `UNAVAILABLE` when the database is away.
+#[tracing::instrument(name = "knowledge.submit", skip_all, fields(documents = batch.len()))]
 pub async fn submit(pool: &PgPool, batch: &[Submission]) -> Result<Vec<Accepted>, Failure> {
     let least = batch.iter().filter(|it| !it.deleted).map(|it| it.priority).min();
     if let Some(priority) = least {

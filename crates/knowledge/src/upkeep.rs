@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::{Shutdown, readiness::{Readiness, State}};
+use chassis::{
+    Shutdown,
+    readiness::{Readiness, State},
+};
 use jobs::{Job, Outcome, Run};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;

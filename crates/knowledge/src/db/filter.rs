@@ -18,7 +18,11 @@ pub(super) fn placement(query: &mut QueryBuilder<Postgres>, alias: &'static str,
 }
 
 /// Adds ` AND …` on columns that only `document` has.
-pub(super) fn description(query: &mut QueryBuilder<Postgres>, alias: &'static str, filter: &Filter) {
+pub(super) fn description(
+    query: &mut QueryBuilder<Postgres>,
+    alias: &'static str,
+    filter: &Filter,
+) {
     if !filter.kinds.is_empty() {
         any(query, alias, ".source_kind = ANY(", &filter.kinds);
     }
@@ -36,12 +40,8 @@ pub(super) fn description(query: &mut QueryBuilder<Postgres>, alias: &'static st
     }
 }
 
-fn any<T>(
-    query: &mut QueryBuilder<Postgres>,
-    alias: &'static str,
-    test: &'static str,
-    values: &[T],
-) where
+fn any<T>(query: &mut QueryBuilder<Postgres>, alias: &'static str, test: &'static str, values: &[T])
+where
     T: Clone + for<'q> Encode<'q, Postgres> + Type<Postgres> + PgHasArrayType + 'static,
 {
     query.push(" AND ").push(alias).push(test).push_bind(values.to_vec()).push(")");

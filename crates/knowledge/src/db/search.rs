@@ -3,21 +3,23 @@
 //!
 //! They run on connections of their own, see [`pool`].
 
+mod lexical;
+mod semantic;
+
+pub use lexical::lexical;
+pub use semantic::{Path, semantic};
+
 use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use proto::{DocumentId, ProjectId, SourceId};
-use sqlx::{
-    Execute as _, FromRow, PgPool, Postgres, QueryBuilder,
-    postgres::{PgPoolOptions, PgRow},
-};
+use sqlx::{Execute as _, FromRow, PgPool, Postgres, QueryBuilder, postgres::PgPoolOptions};
 use uuid::Uuid;
 
-use super::{embedding_model::partition, filter as sql};
+use super::filter as sql;
 use crate::{
-    bm25::{CANDIDATES_MAX, Match, TERMS_MAX, Term, Totals, any_of, quoted},
+    bm25::{Term, Totals},
     filter::Filter,
-    fusion::Hit,
     ranking::{Facts, PRIORITY_NEUTRAL},
 };
 
@@ -123,70 +125,6 @@ pub async fn passing(pool: &PgPool, filter: &Filter) -> Result<i64, sqlx::Error>
     query.build_query_scalar().persistent(false).fetch_one(pool).await
 }
 
-/// Chunks that hold any of the first `searched` terms, with what scoring all terms needs.
-///
-/// # Errors
-/// When the database does.
-pub async fn lexical(
-    pool: &PgPool,
-    terms: &[Term],
-    searched: usize,
-    filter: &Filter,
-) -> Result<Vec<Match>, sqlx::Error> {
-    let mut query = lexical_query(terms, searched, filter);
-    let rows = query.build().persistent(false).fetch_all(pool).await?;
-    rows.iter().map(|row| read_match(row, terms.len())).collect()
-}
-
-fn lexical_query(terms: &[Term], searched: usize, filter: &Filter) -> QueryBuilder<Postgres> {
-    let mut query = QueryBuilder::new("SELECT c.id, c.words");
-    for term in terms.iter().take(TERMS_MAX) {
-        query.push(", ts_rank('{1,1,1,1}', c.tsv, ").push_bind(quoted(&term.lexeme));
-        query.push("::text::tsquery)");
-    }
-    query.push(" FROM knowledge.chunk c");
-    push_filter(&mut query, filter);
-    query.push(" AND c.tsv @@ ").push_bind(any_of(&terms[..searched]));
-    query.push("::text::tsquery LIMIT ").push_bind(CANDIDATES_MAX as i64);
-    query
-}
-
-fn read_match(row: &PgRow, terms: usize) -> Result<Match, sqlx::Error> {
-    use sqlx::Row as _;
-    let mut ranks = [0.0; TERMS_MAX];
-    for (term, rank) in ranks.iter_mut().enumerate().take(terms) {
-        *rank = row.try_get(term + 2)?;
-    }
-    Ok(Match { chunk: row.try_get(0)?, words: row.try_get(1)?, ranks })
-}
-
-/// How the nearest vectors are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Path {
-    /// By the index, which goes on until enough neighbours pass the filter.
-    Index,
-    /// By comparing everything that passes the filter.
-    Exact,
-}
-
-/// The nearest chunks by cosine.
-///
-/// # Errors
-/// When the database does.
-pub async fn semantic(
-    pool: &PgPool,
-    model: i32,
-    vector: &[f32],
-    filter: &Filter,
-    path: Path,
-    limit: i64,
-) -> Result<Vec<Hit>, sqlx::Error> {
-    let mut query = semantic_query(model, vector, filter, path, limit);
-    let rows: Vec<(i64, f64)> = query.build_query_as().persistent(false).fetch_all(pool).await?;
-    let hit = |(chunk, distance)| Hit { chunk, score: 1.0 - distance };
-    Ok(rows.into_iter().map(hit).collect())
-}
-
 /// A query whose plan is asked for.
 #[derive(Debug, Clone, Copy)]
 pub enum Explained<'a> {
@@ -216,9 +154,9 @@ pub enum Explained<'a> {
 /// When the database does.
 pub async fn explain(pool: &PgPool, query: Explained<'_>) -> Result<String, sqlx::Error> {
     let mut query = match query {
-        Explained::Lexical { terms, filter } => lexical_query(terms, terms.len(), filter),
+        Explained::Lexical { terms, filter } => lexical::query(terms, terms.len(), filter),
         Explained::Semantic { model, vector, filter, path } => {
-            semantic_query(model, vector, filter, path, 100)
+            semantic::query(model, vector, filter, path, 100)
         }
     };
     let statement = format!("EXPLAIN {}", query.sql().as_str());
@@ -231,56 +169,6 @@ pub async fn explain(pool: &PgPool, query: Explained<'_>) -> Result<String, sqlx
     .fetch_all(pool)
     .await?;
     Ok(lines.join("\n"))
-}
-
-fn semantic_query(
-    model: i32,
-    vector: &[f32],
-    filter: &Filter,
-    path: Path,
-    limit: i64,
-) -> QueryBuilder<Postgres> {
-    match path {
-        Path::Index => index_query(model, vector, filter, limit),
-        Path::Exact => exact_query(model, vector, filter, limit),
-    }
-}
-
-fn index_query(
-    model: i32,
-    vector: &[f32],
-    filter: &Filter,
-    limit: i64,
-) -> QueryBuilder<Postgres> {
-    let dimensions = vector.len();
-    // The very expression of the index; another spelling of it would be a scan of everything.
-    let distance = format!("e.embedding::halfvec({dimensions}) <=> ");
-    let operand = format!("::real[]::halfvec({dimensions})");
-    let mut query = QueryBuilder::new("SELECT e.chunk_id, ");
-    query.push(&distance).push_bind(vector.to_vec()).push(&operand);
-    query.push(" FROM ").push(partition(model)).push(" e");
-    if !filter.is_open() {
-        query.push(" JOIN knowledge.chunk c ON c.id = e.chunk_id");
-        push_filter(&mut query, filter);
-    }
-    query.push(" ORDER BY 2 LIMIT ").push_bind(limit);
-    query
-}
-
-fn exact_query(
-    model: i32,
-    vector: &[f32],
-    filter: &Filter,
-    limit: i64,
-) -> QueryBuilder<Postgres> {
-    let mut query =
-        QueryBuilder::new("WITH passing AS MATERIALIZED (SELECT c.id FROM knowledge.chunk c");
-    push_filter(&mut query, filter);
-    // Without the cast to the index's type, so that no plan can use it and miss some.
-    query.push(") SELECT e.chunk_id, e.embedding <=> ").push_bind(vector.to_vec());
-    query.push("::real[]::halfvec AS distance FROM passing p JOIN ").push(partition(model));
-    query.push(" e ON e.chunk_id = p.id ORDER BY distance, e.chunk_id LIMIT ").push_bind(limit);
-    query
 }
 
 fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {

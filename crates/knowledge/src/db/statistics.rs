@@ -54,11 +54,9 @@ pub async fn record(
 /// # Errors
 /// When the database does.
 pub async fn totals(connection: &mut PgConnection) -> Result<(i64, i64), sqlx::Error> {
-    sqlx::query_as(
-        "SELECT sum(documents)::bigint, sum(chunks)::bigint FROM knowledge.corpus_stat",
-    )
-    .fetch_one(connection)
-    .await
+    sqlx::query_as("SELECT sum(documents)::bigint, sum(chunks)::bigint FROM knowledge.corpus_stat")
+        .fetch_one(connection)
+        .await
 }
 
 /// Adds a batch of deltas to the folded counts, in order; answers how many there were. Nothing is

@@ -50,12 +50,8 @@ pub(super) fn query(request: api::SearchRequest, caller: &Caller) -> Result<Quer
     Ok(Query {
         text: text.to_owned(),
         limit: amount("limit", request.limit, LIMIT_DEFAULT, LIMIT_MAX)? as usize,
-        per_document: amount(
-            "passages_per_document",
-            passages,
-            PASSAGES_DEFAULT,
-            PASSAGES_MAX,
-        )? as usize,
+        per_document: amount("passages_per_document", passages, PASSAGES_DEFAULT, PASSAGES_MAX)?
+            as usize,
         collapse: request.collapse() != api::search_request::Collapse::Off,
         recency_e4: (recency * 1e4).round() as u32,
         mode,

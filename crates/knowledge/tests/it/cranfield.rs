@@ -42,11 +42,10 @@ async fn quality(folder: &Path, config: Config) -> Quality {
     let stand = Stand::start(project).await;
     let replica = stand.replica(config).await;
     let source = SourceId::generate();
-    let documents: Vec<DocumentInput> =
-        documents(folder, |name, title, text| DocumentInput {
-            title,
-            ..document(project, source, &name, &text)
-        });
+    let documents: Vec<DocumentInput> = documents(folder, |name, title, text| DocumentInput {
+        title,
+        ..document(project, source, &name, &text)
+    });
     assert_eq!(documents.len(), 1_400);
     for batch in documents.chunks(100) {
         submit(&replica, batch.to_vec()).await;

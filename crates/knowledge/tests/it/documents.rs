@@ -10,8 +10,7 @@ use proto::{
 use tonic::Status;
 
 use crate::stand::{
-    Replica, ask, document, index, plain, search, settled, submit, submit_one, titles,
-    words,
+    Replica, ask, document, index, plain, search, settled, submit, submit_one, titles, words,
 };
 
 fn reason(refused: Result<impl std::fmt::Debug, Status>) -> Reason {
@@ -22,7 +21,8 @@ fn reason(refused: Result<impl std::fmt::Debug, Status>) -> Reason {
 async fn a_submitted_document_is_found_with_its_citation() {
     let (stand, replica, project) = plain().await;
     let source = SourceId::generate();
-    let text = "# Guide\n\n## Restart\n\nTo restart a container, run `up` again.\n\n## Other\n\nNo.";
+    let text =
+        "# Guide\n\n## Restart\n\nTo restart a container, run `up` again.\n\n## Other\n\nNo.";
     let input = DocumentInput {
         title: "Guide".into(),
         url: "https://example.org/guide".into(),
@@ -64,11 +64,8 @@ async fn each_item_of_a_batch_has_its_own_result() {
     assert_eq!(titles(&replica, ask("newer")).await, ["good"]);
 
     let many = vec![good; 101];
-    let refused = replica
-        .service
-        .clone()
-        .submit_documents(SubmitDocumentsRequest { documents: many })
-        .await;
+    let refused =
+        replica.service.clone().submit_documents(SubmitDocumentsRequest { documents: many }).await;
     assert_eq!(reason(refused), Reason::TooLarge);
 }
 
@@ -76,10 +73,8 @@ async fn each_item_of_a_batch_has_its_own_result() {
 async fn an_older_observation_changes_nothing_and_the_same_costs_nothing() {
     let (stand, replica, project) = plain().await;
     let source = SourceId::generate();
-    let input = |seq, text| DocumentInput {
-        observed_seq: seq,
-        ..document(project, source, "page", text)
-    };
+    let input =
+        |seq, text| DocumentInput { observed_seq: seq, ..document(project, source, "page", text) };
     assert_eq!(submit_one(&replica, input(5, "walnut")).await.0, Outcome::Created);
     assert_eq!(submit_one(&replica, input(5, "walnut")).await.0, Outcome::Unchanged);
     assert_eq!(submit_one(&replica, input(6, "walnut")).await.0, Outcome::Unchanged);
@@ -114,10 +109,7 @@ async fn of_many_edits_in_a_row_the_last_one_is_found() {
     let filler = "Some paragraph about nothing at all.\n\n".repeat(400);
     for seq in 1..=15 {
         let text = format!("{filler}marker{seq}");
-        let input = DocumentInput {
-            observed_seq: seq,
-            ..document(project, source, "page", &text)
-        };
+        let input = DocumentInput { observed_seq: seq, ..document(project, source, "page", &text) };
         let outcome = submit_one(&replica, input).await.0;
         assert!(matches!(outcome, Outcome::Created | Outcome::Revised));
     }

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use knowledge::{Config, config::{Choice, OpenAi}};
+use knowledge::{
+    Config,
+    config::{Choice, OpenAi},
+};
 use proto::{
     ProjectId, SourceId,
     knowledge::v1::{SearchRequest, search_request::Mode},
@@ -122,7 +125,9 @@ async fn searches_go_on_while_another_model_is_built_and_never_mix_two() {
     let states: Vec<(String, String, u64, u64)> = index
         .models
         .iter()
-        .map(|it| (it.embedder.clone().expect("named").name, it.state.clone(), it.embedded, it.total))
+        .map(|it| {
+            (it.embedder.clone().expect("named").name, it.state.clone(), it.embedded, it.total)
+        })
         .collect();
     assert_eq!(states[1], ("letters".into(), "active".into(), 340, 340));
     assert_eq!((states[0].0.as_str(), states[0].1.as_str()), ("hash-v1", "retired"));

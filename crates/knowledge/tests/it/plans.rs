@@ -33,10 +33,8 @@ async fn each_path_uses_its_index() {
             .await
             .expect("it answers");
     }
-    let few = knowledge::filter::Filter {
-        projects: Some(vec![projects[1].0]),
-        ..Default::default()
-    };
+    let few =
+        knowledge::filter::Filter { projects: Some(vec![projects[1].0]), ..Default::default() };
     let check = async |explained: Explained<'_>, expect: &[&str]| {
         let plan = queries::explain(&pool, explained).await.expect("it has a plan");
         for part in expect {

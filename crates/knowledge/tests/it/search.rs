@@ -2,7 +2,10 @@
 
 use proto::{
     Failure, ProjectId, Reason, SourceId,
-    knowledge::v1::{DocumentInput, Filter, SearchRequest, search_request::{Collapse, Mode}},
+    knowledge::v1::{
+        DocumentInput, Filter, SearchRequest,
+        search_request::{Collapse, Mode},
+    },
     time::to_wire,
 };
 

@@ -92,8 +92,7 @@ impl Stand {
         let bus = Bus::connect(&bus).await.expect("the URL is well formed");
         let readiness = Readiness::default();
         let jobs = jobs::Config { lease_ms: 3_000, heartbeat_ms: 500, ..Default::default() };
-        let service =
-            knowledge::service(config, jobs, self.pool.clone(), bus, readiness.clone());
+        let service = knowledge::service(config, jobs, self.pool.clone(), bus, readiness.clone());
         let mut routes = tonic::service::RoutesBuilder::default();
         service.grpc.expect("it serves gRPC")(&mut routes);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
@@ -153,7 +152,12 @@ impl Verify for Callers {
 }
 
 /// A document of a source.
-pub(crate) fn document(project: ProjectId, source: SourceId, name: &str, text: &str) -> DocumentInput {
+pub(crate) fn document(
+    project: ProjectId,
+    source: SourceId,
+    name: &str,
+    text: &str,
+) -> DocumentInput {
     DocumentInput {
         project_id: project.to_string(),
         source_id: source.to_string(),
