@@ -1,5 +1,7 @@
-//! The house rules, as tests: which crate may know which, and what every file owes its reader.
+//! The house rules, as tests: which crate may know which, what every file owes its reader, and
+//! that the API's page tells the truth.
 
+mod api;
 mod dependencies;
 mod files;
 
