@@ -77,6 +77,10 @@ id!(
     RunId, "a run"
 );
 id!(
+    /// A long action on a stack.
+    OperationId, "an operation"
+);
+id!(
     /// A user of the hub.
     UserId, "a user"
 );

@@ -9,7 +9,7 @@ pub mod id;
 pub mod time;
 
 pub use failure::{Failure, Reason};
-pub use id::{DocumentId, EventId, JobId, ProjectId, RunId, SourceId, UserId};
+pub use id::{DocumentId, EventId, JobId, OperationId, ProjectId, RunId, SourceId, UserId};
 
 /// Generated from `/proto/commandcenter/events/v1`.
 pub mod events {
@@ -53,6 +53,15 @@ pub mod knowledge {
     #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
     pub mod v1 {
         tonic::include_proto!("commandcenter.knowledge.v1");
+    }
+}
+
+/// Generated from `/proto/commandcenter/orchestrator/v1`.
+pub mod orchestrator {
+    /// Version 1.
+    #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+    pub mod v1 {
+        tonic::include_proto!("commandcenter.orchestrator.v1");
     }
 }
 
