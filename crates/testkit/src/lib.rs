@@ -5,12 +5,15 @@
 //!
 //! - [`Postgres`] and [`Nats`]: real servers, private to the test process, gone when it ends.
 //! - [`Site`]: an HTTP server that serves what a test tells it to and records who asked.
+//! - [`Docker`] and [`image`]: containers that go with the test, of images made without a registry.
 //! - [`eventually`]: waits for a condition with a deadline, in place of a sleep.
 //! - [`corpora`], [`runtime`]: where the test data and the server programs lie.
 
 mod account;
+mod docker;
 mod eventually;
 mod files;
+pub mod image;
 mod nats;
 mod port;
 mod postgres;
@@ -18,6 +21,7 @@ mod server;
 mod site;
 
 pub use account::Account;
+pub use docker::Docker;
 pub use eventually::{eventually, eventually_eq};
 pub use files::{corpora, corpus, runtime};
 pub use nats::Nats;

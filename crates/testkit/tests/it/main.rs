@@ -1,5 +1,6 @@
 //! The test support, tested: real servers, real faults, a site that misbehaves on demand.
 
+mod docker;
 mod eventually;
 mod nats;
 mod postgres;
