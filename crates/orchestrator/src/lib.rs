@@ -1,8 +1,14 @@
 //! Keeps each project's containers in the state its owner declared.
 //!
 //! - Input: [`spec`] (what a stack is).
+//! - The Engine: [`docker`] (the only place that names its library), [`observe`], [`observed`],
+//!   [`naming`] (names and labels of what we own).
 //!
 //! Invariants: the wish is in Postgres before Docker is touched; nothing without our label is ever
 //! touched; a volume goes only on an explicit request.
 
+pub mod docker;
+pub mod naming;
+pub mod observe;
+pub mod observed;
 pub mod spec;

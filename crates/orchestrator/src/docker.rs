@@ -1,0 +1,112 @@
+//! The Docker Engine, and the only place that names its client library.
+//!
+//! One method is one call of the Engine's API with a timeout of its own. What comes back is in our
+//! words ([`observed`](crate::observed)), so that everything that decides can be tested without an
+//! Engine.
+
+mod container;
+mod create;
+mod error;
+mod event;
+mod image;
+mod network;
+mod volume;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
+use tokio::sync::{OnceCell, Semaphore};
+
+pub use create::NewContainer;
+pub use error::Error;
+pub use event::Event;
+pub use network::NewNetwork;
+
+/// Calls in flight, at most; streams do not count.
+const CALLS_MAX: usize = 16;
+
+/// For a call that reads or changes one object.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For a call that makes a container: the Engine prepares its file system.
+pub(crate) const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Beyond the grace period of a container that is stopped.
+pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The library's own limit: above every one of ours, so that ours decide.
+const LIBRARY_TIMEOUT_S: u64 = 3_600;
+
+/// The oldest API that has what hardening needs: Engine 20.10.
+const API_MIN: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
+
+/// A Docker Engine; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    socket: PathBuf,
+    docker: OnceCell<Docker>,
+    calls: Semaphore,
+}
+
+impl Client {
+    /// The Engine that listens on a Unix socket. Nothing is sent before the first call, so that an
+    /// Engine may come later.
+    #[must_use]
+    pub fn new(socket: PathBuf) -> Self {
+        let calls = Semaphore::new(CALLS_MAX);
+        Self { inner: Arc::new(Inner { socket, docker: OnceCell::new(), calls }) }
+    }
+
+    /// Something that names this Engine over restarts of ours, and its API's version.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn identity(&self) -> Result<String, Error> {
+        let info = self.call("info", CALL_TIMEOUT, async |it| it.info().await).await?;
+        info.id.filter(|it| !it.is_empty()).ok_or_else(|| Error::malformed("info", "it has no id"))
+    }
+
+    /// One call: waits for a place, connects if nobody has, bounds the time, and says what went
+    /// wrong in our words.
+    pub(crate) async fn call<T>(
+        &self,
+        what: &'static str,
+        timeout: Duration,
+        ask: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
+    ) -> Result<T, Error> {
+        let asked = async {
+            let docker = self.docker().await?;
+            ask(docker).await.map_err(|error| Error::from_library(what, &self.inner.socket, error))
+        };
+        // Nobody closes the semaphore.
+        let _place = self.inner.calls.acquire().await.ok();
+        match tokio::time::timeout(timeout, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Error::Timeout { what, after: timeout }),
+        }
+    }
+
+    /// The library's client, after the Engine has said which API it speaks.
+    pub(crate) async fn docker(&self) -> Result<Docker, Error> {
+        let connect = async || {
+            let path = self.inner.socket.to_string_lossy();
+            let told = |error| Error::from_library("version", &self.inner.socket, error);
+            let docker = Docker::connect_with_unix(&path, LIBRARY_TIMEOUT_S, API_DEFAULT_VERSION)
+                .map_err(told)?;
+            let docker = docker.negotiate_version().await.map_err(told)?;
+            let version = docker.client_version();
+            if version < API_MIN {
+                return Err(Error::TooOld { api: version.to_string() });
+            }
+            Ok(docker)
+        };
+        self.inner.docker.get_or_try_init(connect).await.cloned()
+    }
+}
