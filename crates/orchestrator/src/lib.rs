@@ -3,6 +3,7 @@
 //! - Input: [`spec`] (what a stack is).
 //! - The Engine: [`docker`] (the only place that names its library), [`observe`], [`observed`],
 //!   [`naming`] (names and labels of what we own).
+//! - Decisions, pure: [`plan`].
 //!
 //! Invariants: the wish is in Postgres before Docker is touched; nothing without our label is ever
 //! touched; a volume goes only on an explicit request.
@@ -11,4 +12,5 @@ pub mod docker;
 pub mod naming;
 pub mod observe;
 pub mod observed;
+pub mod plan;
 pub mod spec;
