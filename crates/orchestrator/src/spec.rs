@@ -4,7 +4,27 @@
 //! nothing in it names a path or a variable of the server. [`write`] is its exact inverse, so the
 //! stored spec is the wire form of the effective one.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+mod defaults;
+mod fault;
+mod hash;
+mod limits;
+mod name;
+mod read;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod word;
+mod write;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
+
+use proto::Failure;
+
+pub use self::{hash::hash, limits::Limits, read::read, write::write};
 
 /// Services of one stack, at most.
 pub const SERVICES_MAX: usize = 50;
@@ -23,6 +43,30 @@ pub struct Stack {
     pub volumes: Vec<String>,
     /// Contents by name.
     pub configs: BTreeMap<String, Vec<u8>>,
+}
+
+impl Stack {
+    /// Checks that the project has every secret that the stack mounts.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` that names each mount of one that is not `known`.
+    pub fn check_secrets(&self, known: &BTreeSet<String>) -> Result<(), Failure> {
+        let mut faults = Vec::new();
+        let mut at = fault::At::root(&mut faults);
+        for (name, service) in &self.services {
+            for (index, secret) in service.secrets.iter().enumerate() {
+                at.field("services")
+                    .field(name)
+                    .field("secrets")
+                    .index(index)
+                    .field("name")
+                    .check(known.contains(&secret.name), || {
+                        format!("the project has no secret {:?}; put it first", secret.name)
+                    });
+            }
+        }
+        fault::settle((), faults)
+    }
 }
 
 /// A service: one container that is replaced, never edited, except for its limits.
@@ -236,7 +280,7 @@ pub struct Probe {
     pub failures: u32,
     /// Successes in a row that turn it back.
     pub successes: u32,
-    /// Startup only: after this the start has failed.
+    /// Startup only, zero otherwise: after this the start has failed.
     pub deadline: Duration,
 }
 

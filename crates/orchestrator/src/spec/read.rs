@@ -1,0 +1,124 @@
+//! Reads a spec from the wire: fills in every default, and names every fault by its field's path.
+
+mod file;
+mod graph;
+mod mount;
+mod port;
+mod probe;
+mod service;
+
+use std::collections::BTreeMap;
+
+use proto::{Failure, orchestrator::v1};
+
+use super::{
+    CONFIGS_BYTES_MAX, Limits, Network, SERVICES_MAX, Service, Stack,
+    fault::{At, settle},
+    name,
+};
+
+/// Networks of one stack: each takes a subnet of the host.
+const NETWORKS_MAX: usize = 16;
+
+/// Volumes, or configs, of one stack.
+const OBJECTS_MAX: usize = 100;
+
+/// The network of services that name none.
+const DEFAULT_NETWORK: &str = "default";
+
+/// Reads a spec, with every default filled in.
+///
+/// # Errors
+/// `INVALID_INPUT` that names every fault by its field's path, such as `services.web.ports[0].host`,
+/// and says what the field must be.
+pub fn read(wire: v1::StackSpec, limits: &Limits) -> Result<Stack, Failure> {
+    let mut faults = Vec::new();
+    let mut at = At::root(&mut faults);
+    let mut stack = Stack {
+        services: services(wire.services, limits, &mut at.field("services")),
+        networks: networks(wire.networks, &mut at.field("networks")),
+        volumes: volumes(wire.volumes, &mut at.field("volumes")),
+        configs: configs(wire.configs, &mut at.field("configs")),
+    };
+    if stack.services.values().flat_map(|it| &it.networks).any(|it| it.network == DEFAULT_NETWORK) {
+        stack.networks.entry(DEFAULT_NETWORK.to_owned()).or_insert(Network { internal: false });
+    }
+    graph::check(&stack, &mut at);
+    settle(stack, faults)
+}
+
+fn services(
+    wire: Vec<v1::ServiceSpec>,
+    limits: &Limits,
+    at: &mut At<'_>,
+) -> BTreeMap<String, Service> {
+    at.check((1..=SERVICES_MAX).contains(&wire.len()), || {
+        format!("must be 1 to {SERVICES_MAX} services, not {}", wire.len())
+    });
+    let mut services = BTreeMap::new();
+    for (index, service) in wire.into_iter().enumerate() {
+        let name = service.name.clone();
+        if !name::is_service(&name) {
+            at.index(index).field("name").fault(format!(
+                "must be at most {} lower-case letters, digits, - and _, and begin with a letter \
+                 or digit; it is {name:?}",
+                name::NAME_MAX
+            ));
+        } else if services.contains_key(&name) {
+            at.index(index).field("name").fault(format!("there are two services {name:?}"));
+        }
+        services.insert(name.clone(), service::read(service, limits, at.field(&name)));
+    }
+    services
+}
+
+fn networks(wire: Vec<v1::NetworkSpec>, at: &mut At<'_>) -> BTreeMap<String, Network> {
+    at.check(wire.len() <= NETWORKS_MAX, || format!("must be at most {NETWORKS_MAX} networks"));
+    let mut networks = BTreeMap::new();
+    for (index, network) in wire.into_iter().enumerate() {
+        object_name(&network.name, networks.contains_key(&network.name), at.index(index));
+        networks.insert(network.name, Network { internal: network.internal });
+    }
+    networks
+}
+
+fn volumes(wire: Vec<v1::VolumeSpec>, at: &mut At<'_>) -> Vec<String> {
+    at.check(wire.len() <= OBJECTS_MAX, || format!("must be at most {OBJECTS_MAX} volumes"));
+    let mut volumes = Vec::new();
+    for (index, volume) in wire.into_iter().enumerate() {
+        object_name(&volume.name, volumes.contains(&volume.name), at.index(index));
+        volumes.push(volume.name);
+    }
+    volumes.sort_unstable();
+    volumes
+}
+
+fn configs(wire: Vec<v1::ConfigSpec>, at: &mut At<'_>) -> BTreeMap<String, Vec<u8>> {
+    at.check(wire.len() <= OBJECTS_MAX, || format!("must be at most {OBJECTS_MAX} configs"));
+    let bytes: usize = wire.iter().map(|config| config.content.len()).sum();
+    at.check(bytes <= CONFIGS_BYTES_MAX, || {
+        format!(
+            "must be at most {CONFIGS_BYTES_MAX} bytes in all, not {bytes}; put large files \
+                 into the image or a volume"
+        )
+    });
+    let mut configs = BTreeMap::new();
+    for (index, config) in wire.into_iter().enumerate() {
+        object_name(&config.name, configs.contains_key(&config.name), at.index(index));
+        configs.insert(config.name, config.content);
+    }
+    configs
+}
+
+/// Names of networks, volumes and configs.
+fn object_name(name: &str, is_taken: bool, mut at: At<'_>) {
+    let mut at = at.field("name");
+    at.check(name::is_object(name), || {
+        format!(
+            "must be at most {} letters, digits, -, _ and ., and begin with a letter or digit; it \
+             is {name:?}",
+            name::NAME_MAX
+        )
+    });
+    at.check(!is_taken, || format!("there are two of the name {name:?}"));
+}
