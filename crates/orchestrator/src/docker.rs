@@ -13,11 +13,13 @@ mod network;
 mod volume;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use tokio::sync::{OnceCell, Semaphore};
+
+use crate::breaker::{Breaker, Permit};
 
 pub use create::NewContainer;
 pub use error::Error;
@@ -36,6 +38,9 @@ pub(crate) const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Beyond the grace period of a container that is stopped.
 pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Pings that are enough to know that the Engine is back.
+const TRIALS_MAX: usize = 3;
+
 /// The library's own limit: above every one of ours, so that ours decide.
 const LIBRARY_TIMEOUT_S: u64 = 3_600;
 
@@ -53,6 +58,7 @@ struct Inner {
     socket: PathBuf,
     docker: OnceCell<Docker>,
     calls: Semaphore,
+    breaker: Mutex<Breaker>,
 }
 
 impl Client {
@@ -60,8 +66,9 @@ impl Client {
     /// Engine may come later.
     #[must_use]
     pub fn new(socket: PathBuf) -> Self {
-        let calls = Semaphore::new(CALLS_MAX);
-        Self { inner: Arc::new(Inner { socket, docker: OnceCell::new(), calls }) }
+        let (docker, calls) = (OnceCell::new(), Semaphore::new(CALLS_MAX));
+        let breaker = Mutex::new(Breaker::default());
+        Self { inner: Arc::new(Inner { socket, docker, calls, breaker }) }
     }
 
     /// Something that names this Engine over restarts of ours, and its API's version.
@@ -71,6 +78,21 @@ impl Client {
     pub async fn identity(&self) -> Result<String, Error> {
         let info = self.call("info", CALL_TIMEOUT, async |it| it.info().await).await?;
         info.id.filter(|it| !it.is_empty()).ok_or_else(|| Error::malformed("info", "it has no id"))
+    }
+
+    /// Asks the Engine whether it is back, if it was away; one at a time is let through, so
+    /// whoever is about to make many calls asks first.
+    ///
+    /// # Errors
+    /// While it is away.
+    pub async fn reach(&self) -> Result<(), Error> {
+        for _ in 0..TRIALS_MAX {
+            if self.breaker().is_closed() {
+                break;
+            }
+            self.call("ping", CALL_TIMEOUT, async |it| it.ping().await).await?;
+        }
+        Ok(())
     }
 
     /// One call: waits for a place, connects if nobody has, bounds the time, and says what went
@@ -87,10 +109,25 @@ impl Client {
         };
         // Nobody closes the semaphore.
         let _place = self.inner.calls.acquire().await.ok();
-        match tokio::time::timeout(timeout, asked).await {
+        let permit = self.admit(what)?;
+        let answer = match tokio::time::timeout(timeout, asked).await {
             Ok(answer) => answer,
             Err(_) => Err(Error::Timeout { what, after: timeout }),
-        }
+        };
+        let reached = !answer.as_ref().is_err_and(Error::is_transport);
+        self.breaker().record(Instant::now(), permit, reached);
+        answer
+    }
+
+    fn admit(&self, what: &'static str) -> Result<Permit, Error> {
+        self.breaker()
+            .admit(Instant::now())
+            .map_err(|refused| Error::Open { what, retry_after: refused.retry_after })
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        // The breaker holds no invariant that a panic of its holder could break.
+        self.inner.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The library's client, after the Engine has said which API it speaks.

@@ -50,6 +50,12 @@ impl Naming {
         format!("cc-{}-{network}", self.short())
     }
 
+    /// Whether a network's name says that it is this project's; a hint only, as names are.
+    #[must_use]
+    pub fn names_network(&self, name: &str) -> bool {
+        name.starts_with(&self.network(""))
+    }
+
     /// A volume's name. It carries the whole project id: data must never meet another project's.
     #[must_use]
     pub fn volume(&self, volume: &str) -> String {

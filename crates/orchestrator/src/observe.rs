@@ -11,6 +11,7 @@ use crate::observed::Observed;
 /// # Errors
 /// When the Engine does not answer; half a look is none.
 pub async fn observe(docker: &Client, naming: &Naming) -> Result<Observed, Error> {
+    docker.reach().await?;
     let labels = naming.labels();
     let (ids, networks, volumes) = futures::try_join!(
         docker.containers(&labels),

@@ -29,6 +29,14 @@ pub enum Error {
         /// The limit.
         after: Duration,
     },
+    /// It did not answer lately, and is not asked for a while.
+    #[error("the Docker daemon did not answer lately and is not asked for {what} now")]
+    Open {
+        /// The call.
+        what: &'static str,
+        /// When it is asked again.
+        retry_after: Duration,
+    },
     /// The Engine is older than what we need.
     #[error(
         "the Docker daemon speaks API {api}, and 1.41 is needed: install Engine 20.10 or newer"
@@ -84,7 +92,13 @@ impl Error {
     /// Whether the daemon itself is the trouble, and not what was asked of it.
     #[must_use]
     pub fn is_transport(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::TooOld { .. })
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Timeout { .. }
+                | Self::Open { .. }
+                | Self::TooOld { .. }
+        )
     }
 
     /// The HTTP status of a refusal.

@@ -41,6 +41,8 @@ pub struct Event {
     pub project: Option<ProjectId>,
     /// The service whose label the container carries.
     pub service: String,
+    /// The network's name; empty for a container.
+    pub network: String,
     /// By the Engine's clock.
     pub at: DateTime<Utc>,
 }
@@ -90,6 +92,7 @@ fn read(message: EventMessage, owner: Uuid) -> Option<Event> {
         id: actor.id.unwrap_or_default(),
         project: label(naming::PROJECT).and_then(|it| it.parse().ok()),
         service: label(naming::SERVICE).cloned().unwrap_or_default(),
+        network: label("name").filter(|_| !container).cloned().unwrap_or_default(),
         at: DateTime::from_timestamp_nanos(message.time_nano.unwrap_or_default()),
     })
 }

@@ -90,11 +90,8 @@ fn unpinned(work: &mut Work, service: &Service, scene: &Scene<'_>) {
 }
 
 /// The container that is the service: one that runs before one that does not, then the newest.
-pub(super) fn current<'a>(
-    observed: &'a Observed,
-    service: &'a str,
-    hash: &str,
-) -> Option<&'a Container> {
+#[must_use]
+pub fn current<'a>(observed: &'a Observed, service: &'a str, hash: &str) -> Option<&'a Container> {
     observed
         .of(service)
         .filter(|it| it.config_hash == hash)

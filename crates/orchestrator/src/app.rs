@@ -1,0 +1,107 @@
+//! What the ways in and the reconciler share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use proto::ProjectId;
+use sqlx::PgPool;
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::docker;
+use crate::health::Health;
+use crate::naming::Naming;
+use crate::reconcile::{Failpoint, Lease};
+
+/// The parts of a running service.
+pub struct App {
+    /// How stacks are kept.
+    pub config: Config,
+    /// Our tables.
+    pub pool: PgPool,
+    /// The Engine.
+    pub docker: docker::Client,
+    /// Whether we are the one that acts.
+    pub lease: Lease,
+    /// Where tests break off; nowhere otherwise.
+    pub failpoint: Failpoint,
+    /// Wakes whoever looks for stacks that have no reconciler yet.
+    pub(crate) stacks_changed: Notify,
+    /// Counts what was noted in operations, for those who watch one.
+    pub(crate) operations: watch::Sender<u64>,
+    owner: OnceLock<Uuid>,
+    projects: Mutex<HashMap<ProjectId, Arc<Project>>>,
+}
+
+/// A project that is being looked after.
+#[derive(Default)]
+pub(crate) struct Project {
+    /// Its owner wants something else.
+    pub(crate) changed: Notify,
+    /// Something happened in Docker.
+    pub(crate) happened: Notify,
+    /// How it does; `None` before the first look.
+    pub(crate) health: watch::Sender<Option<Arc<Health>>>,
+}
+
+impl App {
+    /// The parts together.
+    #[must_use]
+    pub fn new(config: Config, pool: PgPool, failpoint: Failpoint) -> Arc<Self> {
+        let docker = docker::Client::new(config.docker_socket.clone());
+        Arc::new(Self {
+            lease: Lease::new(),
+            config,
+            pool,
+            docker,
+            failpoint,
+            stacks_changed: Notify::new(),
+            operations: watch::Sender::new(0),
+            owner: OnceLock::new(),
+            projects: Mutex::default(),
+        })
+    }
+
+    /// Whose objects are ours; `None` before the schema is there.
+    #[must_use]
+    pub fn owner(&self) -> Option<Uuid> {
+        self.owner.get().copied()
+    }
+
+    pub(crate) fn set_owner(&self, owner: Uuid) {
+        // A second run of the service reads the same id.
+        self.owner.get_or_init(|| owner);
+    }
+
+    pub(crate) fn naming(&self, project: ProjectId) -> Naming {
+        Naming { owner: self.owner().unwrap_or_default(), project }
+    }
+
+    /// A project's own place, made when nobody asked for it before.
+    pub(crate) fn project(&self, project: ProjectId) -> Arc<Project> {
+        self.projects().entry(project).or_default().clone()
+    }
+
+    pub(crate) fn forget(&self, project: ProjectId) {
+        self.projects().remove(&project);
+    }
+
+    /// Its owner wants something else of a stack.
+    pub(crate) fn changed(&self, project: ProjectId) {
+        self.project(project).changed.notify_one();
+        self.stacks_changed.notify_one();
+    }
+
+    /// Something happened in Docker to the projects that `which` names.
+    pub(crate) fn happened(&self, which: impl Fn(ProjectId) -> bool) {
+        let projects = self.projects();
+        let woken = projects.iter().filter(|(id, _)| which(**id));
+        woken.for_each(|(_, it)| it.happened.notify_one());
+    }
+
+    fn projects(&self) -> MutexGuard<'_, HashMap<ProjectId, Arc<Project>>> {
+        // Each change of the map is one call.
+        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

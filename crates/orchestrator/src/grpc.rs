@@ -1,0 +1,191 @@
+//! The ways in: what callers ask of stacks, their health and their operations.
+
+mod health;
+mod operations;
+mod stacks;
+mod wire;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use chassis::auth::caller;
+use chassis::caller::Caller;
+use futures::Stream;
+use proto::orchestrator::v1;
+use proto::orchestrator::v1::health_service_server::{HealthService, HealthServiceServer};
+use proto::orchestrator::v1::operation_service_server::{OperationService, OperationServiceServer};
+use proto::orchestrator::v1::stack_service_server::{StackService, StackServiceServer};
+use proto::{Failure, MESSAGE_BYTES_MAX};
+use tonic::service::RoutesBuilder;
+use tonic::{Request, Response, Status};
+
+use crate::app::App;
+
+/// The services by their full names.
+pub const NAMES: [&str; 3] = [
+    "commandcenter.orchestrator.v1.StackService",
+    "commandcenter.orchestrator.v1.HealthService",
+    "commandcenter.orchestrator.v1.OperationService",
+];
+
+/// What a stream answers.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Adds the services to a server.
+pub fn add(routes: &mut RoutesBuilder, app: Arc<App>) {
+    let grpc = Grpc { app };
+    routes.add_service(
+        StackServiceServer::new(grpc.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX),
+    );
+    routes.add_service(HealthServiceServer::new(grpc.clone()));
+    routes.add_service(OperationServiceServer::new(grpc));
+}
+
+#[derive(Clone)]
+struct Grpc {
+    app: Arc<App>,
+}
+
+impl Grpc {
+    /// Runs a handler for whoever calls, and puts its refusal on the wire.
+    async fn answer<'a, Q, A, F>(
+        &'a self,
+        request: Request<Q>,
+        handler: impl FnOnce(&'a Arc<App>, Arc<Caller>, Q) -> F,
+    ) -> Result<Response<A>, Status>
+    where
+        F: Future<Output = Result<A, Failure>>,
+    {
+        let caller = caller(&request)?;
+        let answer = handler(&self.app, caller, request.into_inner()).await?;
+        Ok(Response::new(answer))
+    }
+}
+
+#[tonic::async_trait]
+impl StackService for Grpc {
+    async fn apply_stack(
+        &self,
+        request: Request<v1::ApplyStackRequest>,
+    ) -> Result<Response<v1::Operation>, Status> {
+        self.answer(request, stacks::apply).await
+    }
+
+    async fn diff_stack(
+        &self,
+        request: Request<v1::DiffStackRequest>,
+    ) -> Result<Response<v1::DiffStackResponse>, Status> {
+        self.answer(request, stacks::diff).await
+    }
+
+    async fn start_stack(
+        &self,
+        request: Request<v1::StartStackRequest>,
+    ) -> Result<Response<v1::Operation>, Status> {
+        self.answer(request, stacks::start).await
+    }
+
+    async fn stop_stack(
+        &self,
+        request: Request<v1::StopStackRequest>,
+    ) -> Result<Response<v1::Operation>, Status> {
+        self.answer(request, stacks::stop).await
+    }
+
+    async fn restart_stack(
+        &self,
+        request: Request<v1::RestartStackRequest>,
+    ) -> Result<Response<v1::Operation>, Status> {
+        self.answer(request, stacks::restart).await
+    }
+
+    async fn remove_stack(
+        &self,
+        request: Request<v1::RemoveStackRequest>,
+    ) -> Result<Response<v1::Operation>, Status> {
+        self.answer(request, stacks::remove).await
+    }
+
+    async fn restart_service(
+        &self,
+        request: Request<v1::RestartServiceRequest>,
+    ) -> Result<Response<v1::Operation>, Status> {
+        self.answer(request, stacks::restart_service).await
+    }
+
+    async fn get_stack(
+        &self,
+        request: Request<v1::GetStackRequest>,
+    ) -> Result<Response<v1::Stack>, Status> {
+        self.answer(request, stacks::get).await
+    }
+}
+
+#[tonic::async_trait]
+impl HealthService for Grpc {
+    type WatchHealthStream = Answers<v1::StackHealth>;
+
+    async fn get_health(
+        &self,
+        request: Request<v1::GetHealthRequest>,
+    ) -> Result<Response<v1::StackHealth>, Status> {
+        self.answer(request, health::get).await
+    }
+
+    async fn watch_health(
+        &self,
+        request: Request<v1::WatchHealthRequest>,
+    ) -> Result<Response<Self::WatchHealthStream>, Status> {
+        self.answer(request, health::watch).await
+    }
+
+    async fn get_resources(
+        &self,
+        _request: Request<v1::GetResourcesRequest>,
+    ) -> Result<Response<v1::StackResources>, Status> {
+        Err(Status::unimplemented("usage is not measured yet"))
+    }
+
+    async fn get_hardening(
+        &self,
+        _request: Request<v1::GetHardeningRequest>,
+    ) -> Result<Response<v1::GetHardeningResponse>, Status> {
+        Err(Status::unimplemented("the effective state is not read back yet"))
+    }
+
+    async fn list_failures(
+        &self,
+        _request: Request<v1::ListFailuresRequest>,
+    ) -> Result<Response<v1::ListFailuresResponse>, Status> {
+        Err(Status::unimplemented("postmortems are not kept yet"))
+    }
+}
+
+#[tonic::async_trait]
+impl OperationService for Grpc {
+    type WatchOperationStream = Answers<v1::Operation>;
+
+    async fn get_operation(
+        &self,
+        request: Request<v1::GetOperationRequest>,
+    ) -> Result<Response<v1::Operation>, Status> {
+        self.answer(request, operations::get).await
+    }
+
+    async fn list_operations(
+        &self,
+        request: Request<v1::ListOperationsRequest>,
+    ) -> Result<Response<v1::ListOperationsResponse>, Status> {
+        self.answer(request, operations::list).await
+    }
+
+    async fn watch_operation(
+        &self,
+        request: Request<v1::WatchOperationRequest>,
+    ) -> Result<Response<Self::WatchOperationStream>, Status> {
+        self.answer(request, operations::watch).await
+    }
+}

@@ -1,0 +1,81 @@
+//! How stacks do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::caller::{Caller, Role};
+use chrono::Utc;
+use database::failure;
+use futures::StreamExt as _;
+use proto::orchestrator::v1;
+use proto::{Failure, ProjectId};
+use tokio_stream::wrappers::WatchStream;
+
+use super::stacks::{no_stack, permit};
+use super::{Answers, wire};
+use crate::app::{App, Project};
+use crate::db;
+use crate::plan::Wish;
+
+/// How long an answer waits for the first look at a stack.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+
+pub(super) async fn get(
+    app: &Arc<App>,
+    caller: Arc<Caller>,
+    request: v1::GetHealthRequest,
+) -> Result<v1::StackHealth, Failure> {
+    let project = permit(&caller, &request.project_id, Role::Viewer)?;
+    let removed = is_removed(app, project).await?;
+    if removed {
+        return Ok(removed_stack(project));
+    }
+    let place = app.project(project);
+    let mut health = place.health.subscribe();
+    let looked = tokio::time::timeout(FIRST_LOOK, health.wait_for(Option::is_some)).await;
+    let health = looked.ok().and_then(Result::ok).and_then(|it| it.clone());
+    Ok(health.map_or_else(|| unknown(project), |it| wire::health(&it)))
+}
+
+pub(super) async fn watch(
+    app: &Arc<App>,
+    caller: Arc<Caller>,
+    request: v1::WatchHealthRequest,
+) -> Result<Answers<v1::StackHealth>, Failure> {
+    let project = permit(&caller, &request.project_id, Role::Viewer)?;
+    is_removed(app, project).await?;
+    let place: Arc<Project> = app.project(project);
+    let changes = WatchStream::new(place.health.subscribe());
+    let answers = changes.map(move |it| {
+        // The place lives as long as somebody watches it.
+        let _place = &place;
+        Ok(it.map_or_else(|| unknown(project), |it| wire::health(&it)))
+    });
+    Ok(Box::pin(answers))
+}
+
+/// Whether the stack was removed; there must have been one.
+async fn is_removed(app: &App, project: ProjectId) -> Result<bool, Failure> {
+    let row = db::stack::get(&app.pool, project).await.map_err(failure)?;
+    let row = row.ok_or_else(|| no_stack(project))?;
+    let running = db::operation::running(&app.pool, project).await.map_err(failure)?;
+    Ok(matches!(row.wish(), Wish::Removed { .. }) && running.is_none())
+}
+
+fn unknown(project: ProjectId) -> v1::StackHealth {
+    v1::StackHealth {
+        project_id: project.to_string(),
+        status: "unknown".to_owned(),
+        reason: "Docker has not been looked at yet".to_owned(),
+        observed_at: Some(proto::time::to_wire(Utc::now())),
+        ..v1::StackHealth::default()
+    }
+}
+
+fn removed_stack(project: ProjectId) -> v1::StackHealth {
+    v1::StackHealth {
+        status: "stopped".to_owned(),
+        reason: "the stack was removed".to_owned(),
+        ..unknown(project)
+    }
+}

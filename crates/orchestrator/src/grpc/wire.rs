@@ -1,0 +1,93 @@
+//! Stacks, health and operations as they go over the wire.
+
+use prost::Message as _;
+use proto::orchestrator::v1;
+use proto::time::to_wire;
+use proto::{Failure, Reason};
+
+use crate::db::operation::{Operation, Step};
+use crate::db::stack::Stack as Row;
+use crate::diff::Change;
+use crate::health::{Health, ServiceHealth};
+
+/// The stored spec.
+pub(super) fn spec(row: &Row) -> Result<v1::StackSpec, Failure> {
+    v1::StackSpec::decode(row.spec.as_slice()).map_err(|error| {
+        tracing::error!(error = %error, project.id = %row.project_id, "a stored spec is broken");
+        Failure::new(Reason::Internal, "the stored spec cannot be read: apply the stack again")
+    })
+}
+
+pub(super) fn stack(row: &Row) -> Result<v1::Stack, Failure> {
+    Ok(v1::Stack {
+        project_id: row.project_id.to_string(),
+        generation: u64::try_from(row.generation).unwrap_or(0),
+        desired: row.wish.clone(),
+        spec: Some(spec(row)?),
+        applied_at: Some(to_wire(row.applied_at)),
+    })
+}
+
+pub(super) fn operation(it: Operation, steps: Vec<Step>) -> v1::Operation {
+    let step = |it: Step| v1::OperationStep {
+        at: Some(to_wire(it.at)),
+        service: it.service,
+        text: it.text,
+        state: it.state,
+    };
+    v1::Operation {
+        id: it.id.to_string(),
+        project_id: it.project_id.to_string(),
+        kind: it.kind,
+        service: it.service,
+        state: it.state,
+        steps: steps.into_iter().map(step).collect(),
+        reason: it.reason,
+        message: it.message,
+        hint: it.hint,
+        started_at: Some(to_wire(it.started_at)),
+        finished_at: it.finished_at.map(to_wire),
+        actor: it.actor,
+    }
+}
+
+pub(super) fn change(it: Change) -> v1::Change {
+    v1::Change {
+        kind: it.kind.to_owned(),
+        name: it.name,
+        action: it.action.to_owned(),
+        reasons: it.reasons,
+    }
+}
+
+pub(super) fn health(it: &Health) -> v1::StackHealth {
+    v1::StackHealth {
+        project_id: it.project.to_string(),
+        status: it.status.as_str().to_owned(),
+        reason: it.reason.clone(),
+        generation: it.generation,
+        services: it.services.iter().map(service).collect(),
+        observed_at: Some(to_wire(it.observed_at)),
+    }
+}
+
+fn service(it: &ServiceHealth) -> v1::ServiceHealth {
+    let diagnosis = it.diagnosis.clone();
+    let (reason, message, hint) =
+        diagnosis.map(|it| (it.reason.code().to_owned(), it.message, it.hint)).unwrap_or_default();
+    v1::ServiceHealth {
+        name: it.name.clone(),
+        status: it.status.as_str().to_owned(),
+        reason,
+        message,
+        hint,
+        container_id: it.container_id.clone(),
+        image: it.image.clone(),
+        started_at: it.started_at.map(to_wire),
+        restarts: it.restarts,
+        next_restart_at: it.next_restart_at.map(to_wire),
+        exit_code: it.exit_code,
+        probes: Vec::new(),
+        published: it.published.clone(),
+    }
+}

@@ -1,0 +1,183 @@
+//! What happened to services, and when each may be started again. Pure.
+//!
+//! A process that its owner or we ended did not fail; any other end is judged once, by
+//! [`restart::decide`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::observed::{Container, Observed};
+use crate::plan::{self, Desired, Judged, MayStart};
+use crate::reason::{Diagnosis, Exit};
+use crate::restart::{self, Decision, End, History};
+use crate::spec::Service;
+
+/// What is remembered of all services.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    services: BTreeMap<String, Remembered>,
+    wished_at: Option<DateTime<Utc>>,
+}
+
+/// What is remembered of one service.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Remembered {
+    /// Its ends.
+    pub history: History,
+    /// It ended too often, or for a reason that does not pass.
+    pub failed: bool,
+    /// Why it ended, or could not start.
+    pub diagnosis: Option<Diagnosis>,
+    /// How often it was started again.
+    pub restarts: u32,
+    may_start: Option<MayStart>,
+    judged: Option<Ending>,
+    stopped: Option<(String, Option<Diagnosis>)>,
+    restart_after: Option<DateTime<Utc>>,
+}
+
+/// Names one end of one process.
+type Ending = (String, Option<DateTime<Utc>>);
+
+static NOTHING: Remembered = Remembered {
+    history: History { ends: 0, same: 0, reason: None, failed: false, restarts: Vec::new() },
+    failed: false,
+    diagnosis: None,
+    restarts: 0,
+    may_start: None,
+    judged: None,
+    stopped: None,
+    restart_after: None,
+};
+
+impl Memory {
+    /// What is remembered of a service.
+    #[must_use]
+    pub fn of(&self, service: &str) -> &Remembered {
+        self.services.get(service).unwrap_or(&NOTHING)
+    }
+
+    /// Looks for processes that have ended since the last look. `random` is drawn from 0 to 1.
+    pub fn look(&mut self, desired: &Desired, observed: &Observed, random: f64) {
+        self.forgive(desired);
+        for service in desired.stack.services.values() {
+            let Some(pinned) = desired.pinned.get(&service.name) else { continue };
+            let Some(container) = plan::current(observed, &service.name, &pinned.hash) else {
+                continue;
+            };
+            let remembered = self.services.entry(service.name.clone()).or_default();
+            if container.is_up() {
+                remembered.may_start = None;
+            } else if container.has_ended() {
+                let since = pinned.restart_after.max(Some(desired.wished_at));
+                remembered.ended(service, container, since, random);
+            }
+        }
+    }
+
+    /// A new wish, or a restart by hand, begins a new page.
+    fn forgive(&mut self, desired: &Desired) {
+        if self.wished_at.replace(desired.wished_at) != Some(desired.wished_at) {
+            self.services.clear();
+        }
+        self.services.retain(|name, _| desired.stack.services.contains_key(name));
+        for (name, pinned) in &desired.pinned {
+            let remembered = self.services.entry(name.clone()).or_default();
+            if remembered.restart_after != pinned.restart_after {
+                let restarts = remembered.restarts;
+                *remembered = Remembered { restarts, ..Remembered::default() };
+                remembered.restart_after = pinned.restart_after;
+            }
+        }
+    }
+
+    /// We are about to end a container's process; with a diagnosis, because it is not well.
+    pub fn stopping(&mut self, service: &str, id: &str, why: Option<Diagnosis>) {
+        let remembered = self.services.entry(service.to_owned()).or_default();
+        remembered.stopped = Some((id.to_owned(), why));
+    }
+
+    /// A process was started again.
+    pub fn started(&mut self, service: &str, again: bool) {
+        let remembered = self.services.entry(service.to_owned()).or_default();
+        remembered.restarts += u32::from(again);
+        remembered.stopped = None;
+    }
+
+    /// A container could not be made or started.
+    pub fn refused(&mut self, service: &Service, why: Diagnosis, now: DateTime<Utc>, random: f64) {
+        let remembered = self.services.entry(service.name.clone()).or_default();
+        let end = End { reason: why.reason, success: false, ready_for: Duration::ZERO, at: now };
+        remembered.judge(service, end, why, random);
+    }
+
+    /// When each service may be started.
+    #[must_use]
+    pub fn judged(&self) -> Judged {
+        let may_start = self.services.iter();
+        let may_start = may_start.filter_map(|(name, it)| Some((name.clone(), it.may_start?)));
+        Judged { may_start: may_start.collect(), ..Judged::default() }
+    }
+}
+
+impl Remembered {
+    fn ended(
+        &mut self,
+        service: &Service,
+        container: &Container,
+        since: Option<DateTime<Utc>>,
+        random: f64,
+    ) {
+        let ending = (container.id.clone(), container.finished_at);
+        if self.judged.as_ref() == Some(&ending) {
+            return;
+        }
+        self.judged = Some(ending);
+        let stopped = self.stopped.take().filter(|(id, _)| *id == container.id);
+        let done = service.one_shot && container.exit_code == 0;
+        let before = container.finished_at <= since || container.started_at < since;
+        let why = match stopped {
+            Some((_, Some(why))) => why,
+            Some((_, None)) => return,
+            None if before || done => return,
+            None => exit(container).diagnose(),
+        };
+        let ran = container.finished_at.zip(container.started_at);
+        let ran = ran.and_then(|(end, start)| (end - start).to_std().ok()).unwrap_or_default();
+        let end = End {
+            reason: why.reason,
+            success: container.exit_code == 0 && why.reason == crate::reason::Reason::Exited,
+            ready_for: ran,
+            at: container.finished_at.unwrap_or_default(),
+        };
+        self.judge(service, end, why, random);
+    }
+
+    fn judge(&mut self, service: &Service, end: End, why: Diagnosis, random: f64) {
+        let (decision, history) = restart::decide(&self.history, end, service.restart, random);
+        self.history = history;
+        self.failed = matches!(decision, Decision::Failed { .. });
+        self.diagnosis = Some(why);
+        self.may_start = Some(match decision {
+            Decision::Leave | Decision::Failed { retry_at: None, .. } => MayStart::Never,
+            Decision::Restart { at, .. } | Decision::Failed { retry_at: Some(at), .. } => {
+                MayStart::At(at)
+            }
+        });
+        if decision == Decision::Leave {
+            self.diagnosis = None;
+        }
+    }
+}
+
+fn exit(container: &Container) -> Exit<'_> {
+    Exit {
+        code: container.exit_code,
+        out_of_memory: container.oom_killed,
+        memory_limit: container.limits.memory_bytes,
+        memory_peak: 0,
+        last_line: "",
+    }
+}

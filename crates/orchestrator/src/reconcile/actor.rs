@@ -1,0 +1,354 @@
+//! One project's loop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::Shutdown;
+use chrono::Utc;
+use proto::ProjectId;
+use tokio::time::Instant;
+
+use super::desire::{self, Known};
+use super::execute::Executor;
+use super::refusal::Refusal;
+use crate::app::{App, Project};
+use crate::db;
+use crate::db::operation::Operation;
+use crate::db::stack::Stack as Row;
+use crate::health::{self, Health};
+use crate::memory::Memory;
+use crate::observe::observe;
+use crate::observed::Observed;
+use crate::operation::{self, Kind, Outcome};
+use crate::plan::{Desired, Judged, Plan, Step, Wish, plan};
+use crate::reason::{Diagnosis, Reason, Retry};
+use crate::spec::Stack;
+use crate::status;
+
+/// Events that come within this time are one.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// While the daemon does not answer; asking it costs nothing, as the breaker answers.
+const UNREACHABLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// While something that was refused is tried again: 1, 2, 4 .. 60 s.
+const REFUSED_MAX: Duration = Duration::from_secs(60);
+
+/// Looks in a row that each found something to do; after that it is taken slowly.
+const BUSY_MAX: u32 = 100;
+
+/// An operation that does not end is ended.
+const OPERATION_MAX: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
+
+pub(super) struct Actor {
+    app: Arc<App>,
+    id: ProjectId,
+    project: Arc<Project>,
+    memory: Memory,
+    row: Option<Row>,
+    stack: Option<(i64, Stack)>,
+    known: Known,
+    /// Plans in a row that had something to do.
+    busy: u32,
+    /// Plans in a row of which something was refused.
+    refused: u32,
+}
+
+/// What follows a look.
+enum Next {
+    /// Another look at once: something was done.
+    Again,
+    /// A look after this time, or when something happens.
+    Wait(Duration),
+    /// A look after this time, whatever happens, unless the owner wants something else.
+    Hold(Duration),
+    /// Nothing is left of the stack.
+    End,
+}
+
+impl Actor {
+    pub(super) fn new(app: Arc<App>, id: ProjectId) -> Self {
+        Self {
+            project: app.project(id),
+            app,
+            id,
+            memory: Memory::default(),
+            row: None,
+            stack: None,
+            known: Known::default(),
+            busy: 0,
+            refused: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self, shutdown: Shutdown) {
+        loop {
+            let looked = Instant::now();
+            let next = tokio::select! {
+                next = self.look() => next,
+                // A step that was begun is repeated by whoever comes next.
+                () = shutdown.cancelled() => return,
+            };
+            let (pause, deaf) = match next {
+                Next::Again => continue,
+                Next::Wait(pause) => (pause, false),
+                Next::Hold(pause) => (pause, true),
+                Next::End => return self.app.forget(self.id),
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.project.changed.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = self.project.happened.notified(), if !deaf => {
+                    tokio::time::sleep_until(looked + DEBOUNCE).await;
+                }
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Next {
+        match self.round().await {
+            Ok(next) => next,
+            Err(error) => {
+                let told = format!("{error:#}");
+                tracing::warn!(project.id = %self.id, error = told, "a stack cannot be kept now");
+                self.publish_unknown(&told);
+                Next::Wait(UNREACHABLE_INTERVAL)
+            }
+        }
+    }
+
+    async fn round(&mut self) -> anyhow::Result<Next> {
+        let operation = self.read().await;
+        let Some(row) = self.row.clone() else { return Ok(Next::End) };
+        let stack = self.stack(&row)?;
+        let naming = self.app.naming(self.id);
+        let observed = observe(&self.app.docker, &naming).await?;
+        let user = self.app.config.user(row.number);
+        self.learn(&row, &stack).await?;
+        let desired = desire::desired(&row, &stack, &self.known, user);
+        self.memory.look(&desired, &observed, rand::random());
+        let judged = self.judged();
+        let plan = plan(&desired, &observed, &judged, Utc::now());
+        let health = self.publish(&desired, &observed, &plan);
+        if plan.is_empty() || !self.app.lease.may_start() {
+            self.settle(operation.as_ref(), &health, &observed).await;
+            return Ok(self.idle(&desired, &observed, &plan, operation.is_none()));
+        }
+        self.expect(&plan, &judged);
+        let operation_id = operation.as_ref().map(|it| it.id);
+        let executor = Executor {
+            app: &self.app,
+            naming,
+            desired: &desired,
+            observed: &observed,
+            user,
+            operation: operation_id,
+        };
+        let refusals = executor.execute(&plan).await;
+        self.note(&desired, &observed, &plan, &refusals).await;
+        self.fail(operation.as_ref(), &refusals).await;
+        Ok(self.after(&refusals))
+    }
+
+    /// The wish and the operation, or what was known of the wish when the database is away.
+    async fn read(&mut self) -> Option<Operation> {
+        let row = db::within(db::stack::get(&self.app.pool, self.id)).await;
+        match row {
+            Ok(row) => self.row = row,
+            Err(error) => {
+                tracing::warn!(error = %error, "the wish cannot be read; the last one counts");
+                return None;
+            }
+        }
+        db::within(db::operation::running(&self.app.pool, self.id)).await.ok().flatten()
+    }
+
+    fn stack(&mut self, row: &Row) -> anyhow::Result<Stack> {
+        match &self.stack {
+            Some((version, stack)) if *version == row.version => Ok(stack.clone()),
+            _ => {
+                let stack = desire::stack(row)?;
+                self.stack = Some((row.version, stack.clone()));
+                self.known = Known::default();
+                Ok(stack)
+            }
+        }
+    }
+
+    /// Images and subnets, unless they are known or nobody needs them.
+    async fn learn(&mut self, row: &Row, stack: &Stack) -> anyhow::Result<()> {
+        if self.known.images.len() < stack.services.len() {
+            self.known.images = desire::images(&self.app, row, stack).await?;
+        }
+        let missing = stack.networks.keys().any(|it| !self.known.subnets.contains_key(it));
+        if missing && row.wish() == Wish::Running {
+            match desire::subnets(&self.app, row, stack).await {
+                Ok(subnets) => self.known.subnets = subnets,
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(project.id = %self.id, error, "no subnets can be had now");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judged(&self) -> Judged {
+        self.memory.judged()
+    }
+
+    fn publish(&self, desired: &Desired, observed: &Observed, plan: &Plan) -> Health {
+        let probes = probes(&desired.stack);
+        let (memory, probes) = (&self.memory, &probes);
+        let known = health::Known { desired, observed, plan, memory, probes };
+        let health = health::health(&known, Utc::now());
+        self.project.health.send_if_modified(|last| {
+            // The time alone is no news.
+            let news = last.as_ref().is_none_or(|it| {
+                Health { observed_at: health.observed_at, ..Health::clone(it) } != health
+            });
+            *last = Some(Arc::new(health.clone()));
+            news
+        });
+        health
+    }
+
+    fn publish_unknown(&self, why: &str) {
+        self.project.health.send_modify(|last| {
+            if let Some(health) = last {
+                *health = Arc::new(health::unknown(health, why));
+            }
+        });
+    }
+
+    /// Processes that we are about to end did not fail.
+    fn expect(&mut self, plan: &Plan, judged: &Judged) {
+        for step in plan.steps() {
+            if let Step::Stop { service, id, .. } = step {
+                let why = judged
+                    .unhealthy
+                    .contains(service)
+                    .then(|| Diagnosis::new(Reason::Unhealthy, Reason::Unhealthy.text()));
+                self.memory.stopping(service, id, why);
+            }
+        }
+    }
+
+    /// Remembers what was done and what was refused.
+    async fn note(
+        &mut self,
+        desired: &Desired,
+        observed: &Observed,
+        plan: &Plan,
+        refusals: &[Refusal],
+    ) {
+        for refusal in refusals.iter().filter(|it| !it.transport) {
+            let service = desired.stack.services.get(refusal.step.service());
+            if let Some(service) = service {
+                let why = refusal.diagnosis.clone();
+                self.memory.refused(service, why, Utc::now(), rand::random());
+            }
+            if let Step::CreateNetwork { network, .. } = &refusal.step
+                && refusal.diagnosis.reason == Reason::NetworkPoolExhausted
+            {
+                // Somebody else took the addresses; others are chosen the next time.
+                let forgotten = db::subnet::forget(&self.app.pool, self.id, network);
+                db::within(forgotten).await.ok();
+                self.known.subnets.clear();
+            }
+        }
+        let refused = |step: &Step| refusals.iter().any(|it| it.step == *step);
+        for step in plan.steps().filter(|it| !refused(it)) {
+            if let Step::Start { service, id } = step {
+                let again = observed.of(service).any(|it| it.id == *id && it.started_at.is_some());
+                self.memory.started(service, again);
+            }
+        }
+    }
+
+    /// What a person must mend ends the operation at once.
+    async fn fail(&self, operation: Option<&Operation>, refusals: &[Refusal]) {
+        let Some(operation) = operation else { return };
+        let fatal = refusals.iter().find(|it| it.diagnosis.reason.retry() == Retry::Never);
+        if let Some(Refusal { diagnosis, .. }) = fatal {
+            let Diagnosis { reason, message, hint } = diagnosis.clone();
+            let reason = reason.code().to_owned();
+            self.finish(operation, &Outcome::Failed { reason, message, hint }).await;
+        }
+    }
+
+    /// Ends the operation when the stack is as it was asked to be, or does not get there.
+    async fn settle(&self, operation: Option<&Operation>, health: &Health, observed: &Observed) {
+        let Some(operation) = operation else { return };
+        // Asked after we read the wish: this look says nothing about it.
+        if self.row.as_ref().is_none_or(|it| it.version < operation.version) {
+            return;
+        }
+        let kind = Kind::parse(&operation.kind);
+        let outcome = operation::outcome(kind, &operation.service, health, observed);
+        let late = Utc::now() - operation.started_at > OPERATION_MAX;
+        let timed_out = || Outcome::Failed {
+            reason: Reason::StartTimeout.code().to_owned(),
+            message: format!("not done within 30 minutes; {}", health.reason),
+            hint: "look at the service that it waits for".to_owned(),
+        };
+        if let Some(outcome) = outcome.or_else(|| late.then(timed_out)) {
+            self.finish(operation, &outcome).await;
+        }
+    }
+
+    async fn finish(&self, operation: &Operation, outcome: &Outcome) {
+        if !self.app.lease.may_start() {
+            return;
+        }
+        let finished = db::operation::finish(&self.app.pool, operation.id, outcome);
+        if let Err(error) = db::within(finished).await {
+            tracing::warn!(error = %error, "the end of an operation cannot be noted now");
+        }
+        self.app.operations.send_modify(|it| *it += 1);
+    }
+
+    /// Nothing is to be done now.
+    fn idle(&mut self, desired: &Desired, observed: &Observed, plan: &Plan, settled: bool) -> Next {
+        (self.busy, self.refused) = (0, 0);
+        let removed = matches!(desired.wish, Wish::Removed { .. });
+        if removed && settled && observed.containers.is_empty() && observed.networks.is_empty() {
+            return Next::End;
+        }
+        let resync = self.app.config.resync().mul_f64(0.8 + 0.4 * rand::random::<f64>());
+        let until = plan.wake_at.and_then(|at| (at - Utc::now()).to_std().ok());
+        let due = plan.wake_at.map(|_| until.unwrap_or_default());
+        let unsettled = (!settled).then_some(UNREACHABLE_INTERVAL);
+        Next::Wait([Some(resync), due, unsettled].into_iter().flatten().min().unwrap_or(resync))
+    }
+
+    /// Something was done, or tried.
+    fn after(&mut self, refusals: &[Refusal]) -> Next {
+        self.busy += 1;
+        if refusals.is_empty() {
+            self.refused = 0;
+            return if self.busy > BUSY_MAX { Next::Hold(DEBOUNCE) } else { Next::Again };
+        }
+        if refusals.iter().any(|it| it.transport) {
+            return Next::Wait(UNREACHABLE_INTERVAL);
+        }
+        // A start that was refused waits by its own rule; everything else waits here.
+        if refusals.iter().all(|it| matches!(it.step, Step::Start { .. })) {
+            return Next::Again;
+        }
+        self.refused += 1;
+        let doublings = (self.refused - 1).min(6);
+        Next::Hold((Duration::from_secs(1) * (1 << doublings)).min(REFUSED_MAX))
+    }
+}
+
+/// What probes say. Nobody asks yet: a service with a probe is on its way.
+fn probes(stack: &Stack) -> BTreeMap<String, status::Health> {
+    let probed = stack
+        .services
+        .values()
+        .filter(|it| it.probes.startup.is_some() || it.probes.readiness.is_some());
+    probed.map(|it| (it.name.clone(), status::Health::Starting)).collect()
+}

@@ -1,0 +1,183 @@
+//! Carries a plan out. A step may be done twice without harm.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use proto::OperationId;
+
+use super::refusal::Refusal;
+use crate::app::App;
+use crate::db;
+use crate::docker::{Error, NewContainer, NewNetwork};
+use crate::naming::{self, Naming};
+use crate::observed::{Container, Observed};
+use crate::operation::StepState;
+use crate::plan::{Desired, Plan, Step};
+use crate::spec::{MountKind, User};
+
+/// What steps need.
+pub(super) struct Executor<'a> {
+    pub(super) app: &'a App,
+    pub(super) naming: Naming,
+    pub(super) desired: &'a Desired,
+    pub(super) observed: &'a Observed,
+    /// Who services are that do not say.
+    pub(super) user: User,
+    /// Where steps are noted.
+    pub(super) operation: Option<OperationId>,
+}
+
+impl Executor<'_> {
+    /// Executes the stages one after the other. A service whose step was refused is left alone;
+    /// when the daemon itself is the trouble, or the lease is lost, everything stops.
+    pub(super) async fn execute(&self, plan: &Plan) -> Vec<Refusal> {
+        let mut refusals: Vec<Refusal> = Vec::new();
+        for stage in &plan.stages {
+            let refused: BTreeSet<&str> = refusals.iter().map(|it| it.step.service()).collect();
+            let left = stage
+                .iter()
+                .filter(|it| it.service().is_empty() || !refused.contains(it.service()))
+                .filter(|it| self.may(it));
+            let done = join_all(left.map(|step| self.step(step))).await;
+            refusals.extend(done.into_iter().filter_map(Result::err));
+            if refusals.iter().any(|it| it.transport) {
+                break;
+            }
+        }
+        refusals
+    }
+
+    fn may(&self, step: &Step) -> bool {
+        let start = matches!(step, Step::Start { .. });
+        self.app.lease.may_change() || (start && self.app.lease.may_start())
+    }
+
+    async fn step(&self, step: &Step) -> Result<(), Refusal> {
+        self.app.failpoint.pass().await;
+        let done = self.call(step).await;
+        self.app.failpoint.pass().await;
+        let (text, state) = match &done {
+            Ok(()) => (step.to_string(), StepState::Done),
+            Err(error) => (format!("{step}: {error}"), StepState::Failed),
+        };
+        let (project, service) = (self.desired.project, step.service());
+        tracing::info!(project.id = %project, service, state = state.as_str(), "{text}");
+        if let Some(id) = self.operation {
+            let noted = db::operation::append(&self.app.pool, id, service, &text, state);
+            if let Err(error) = db::within(noted).await {
+                tracing::warn!(error = %error, operation.id = %id, "a step cannot be noted");
+            }
+            self.app.operations.send_modify(|it| *it += 1);
+        }
+        done.map_err(|error| Refusal::new(step, &error))
+    }
+
+    async fn call(&self, step: &Step) -> Result<(), Error> {
+        let docker = &self.app.docker;
+        match step {
+            Step::Stop { id, grace, .. } => match docker.stop_container(id, *grace).await {
+                // A frozen process cannot hear that it shall stop.
+                Err(Error::Refused { message, .. }) if message.contains("paused") => {
+                    docker.unpause(id).await?;
+                    docker.stop_container(id, *grace).await
+                }
+                other => other,
+            },
+            Step::RemoveContainer { id, .. } => docker.remove_container(id).await,
+            Step::RemoveNetwork { id, .. } => docker.remove_network(id).await,
+            Step::RemoveVolume { name, .. } => docker.remove_volume(name).await,
+            Step::CreateNetwork { network, internal, subnet } => {
+                let name = self.naming.network(network);
+                let labels = self.labels(naming::NETWORK, network);
+                let new = NewNetwork { name, labels, internal: *internal, subnet: *subnet };
+                docker.create_network(&new).await
+            }
+            Step::CreateVolume { volume } => self.create_volume(volume).await,
+            Step::CreateContainer { service } => self.create_container(service).await,
+            Step::Connect { service, id, attachment } => {
+                let network = self.naming.network(&attachment.network);
+                docker.connect(&network, id, service, attachment).await
+            }
+            Step::Update { id, limits, .. } => docker.update_limits(id, *limits).await,
+            Step::Start { service, id } => {
+                self.own_volumes(service, id).await?;
+                docker.start_container(id).await
+            }
+        }
+    }
+
+    fn labels(&self, key: &str, value: &str) -> std::collections::BTreeMap<String, String> {
+        let mut labels = self.naming.labels();
+        labels.insert(key.to_owned(), value.to_owned());
+        labels
+    }
+
+    async fn create_volume(&self, volume: &str) -> Result<(), Error> {
+        let name = self.naming.volume(volume);
+        let labels = self.labels(naming::VOLUME, volume);
+        let found = self.app.docker.create_volume(&name, &labels).await?;
+        if self.naming.owns(|key| found.get(key)) { Ok(()) } else { Err(taken("volume", &name)) }
+    }
+
+    /// Makes a service's container. When its name is taken, by an attempt whose answer was lost
+    /// or by an older one, it is adopted or replaced; a stranger's is left alone.
+    async fn create_container(&self, name: &str) -> Result<(), Error> {
+        let (Some(service), Some(pinned)) =
+            (self.desired.stack.services.get(name), self.desired.pinned.get(name))
+        else {
+            return Ok(()); // Plans name only what is desired.
+        };
+        let generation = self.desired.generation;
+        let new = NewContainer {
+            name: self.naming.container(name, generation),
+            image: &pinned.image,
+            labels: self.naming.container_labels(name, generation, &pinned.hash),
+            service,
+            user: service.hardening.user.unwrap_or(self.user),
+            naming: self.naming,
+        };
+        let docker = &self.app.docker;
+        match docker.create_container(&new).await {
+            Err(error) if error.is_conflict() => {}
+            other => return other.map(drop),
+        }
+        let Some((found, labels)) = docker.container(&new.name).await? else {
+            return docker.create_container(&new).await.map(drop);
+        };
+        if !self.naming.owns(|key| labels.get(key)) {
+            return Err(taken("container", &new.name));
+        }
+        if found.config_hash == pinned.hash {
+            return Ok(());
+        }
+        docker.remove_container(&found.id).await?;
+        docker.create_container(&new).await.map(drop)
+    }
+
+    /// Before the first start, volumes are given to the service's user.
+    async fn own_volumes(&self, name: &str, id: &str) -> Result<(), Error> {
+        let container = self.observed.containers.iter().find(|it| it.id == *id);
+        let first = |it: &Container| it.started_at.is_none();
+        let service = self.desired.stack.services.get(name);
+        let Some(service) = service.filter(|_| container.is_some_and(first)) else {
+            return Ok(());
+        };
+        let user = service.hardening.user.unwrap_or(self.user);
+        let volumes = service.mounts.iter().filter(|it| !it.read_only);
+        for mount in volumes.filter(|it| matches!(it.kind, MountKind::Volume(_))) {
+            self.app.docker.own(id, &mount.target, user).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A stranger's object has our name.
+fn taken(what: &'static str, name: &str) -> Error {
+    Error::Refused {
+        what: "create",
+        status: 409,
+        message: format!(
+            "the {what} name {name} is already in use by container or volume of others"
+        ),
+    }
+}
