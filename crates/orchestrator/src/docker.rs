@@ -9,6 +9,7 @@ mod create;
 mod error;
 mod event;
 mod image;
+mod logs;
 mod network;
 mod volume;
 
@@ -24,6 +25,7 @@ use crate::breaker::{Breaker, Permit};
 pub use create::NewContainer;
 pub use error::Error;
 pub use event::Event;
+pub use logs::{LogStream, Part};
 pub use network::NewNetwork;
 
 /// Calls in flight, at most; streams do not count.

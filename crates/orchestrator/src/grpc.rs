@@ -1,6 +1,7 @@
 //! The ways in: what callers ask of stacks, their health and their operations.
 
 mod health;
+pub mod logs;
 mod operations;
 mod stacks;
 mod wire;

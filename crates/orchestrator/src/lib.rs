@@ -22,6 +22,7 @@ pub mod diff;
 pub mod docker;
 pub mod grpc;
 pub mod health;
+pub mod logs;
 pub mod memory;
 pub mod naming;
 pub mod observe;

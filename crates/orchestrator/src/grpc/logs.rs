@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 
 use super::Answers;
 use crate::logs::Logs;
+use crate::logs::cursor::Cursor;
 use crate::logs::filter::Filter;
 use crate::logs::level::Level;
 use crate::logs::query::{Entry, Query, Shown, TAIL_MAX};
@@ -83,25 +84,25 @@ async fn follow(
     let project = permit(caller, &request.project_id)?;
     // Whoever names a time, and no number, wants everything since then.
     let all = request.since.is_some() && request.tail == 0 && request.after.is_empty();
-    let query = query(v1::GetLogsRequest {
+    let mut query = query(v1::GetLogsRequest {
         project_id: request.project_id,
         services: request.services,
-        tail: if all { TAIL_MAX as u32 } else { request.tail },
+        tail: request.tail,
         since: request.since,
         until: None,
         contains: request.contains,
         level: request.level,
-        after: if all { BEGINNING.to_owned() } else { request.after },
+        after: request.after,
     })?;
+    if all {
+        query.after = Some(Cursor::default());
+    }
     let batches = logs.follow(project, query).await?;
     let batches = batches
         .map_ok(|entries| v1::LogBatch { records: entries.into_iter().map(record).collect() })
         .map_err(Status::from);
     Ok(Box::pin(batches))
 }
-
-/// A cursor before the first record of every service: it names none, so each begins at its start.
-const BEGINNING: &str = "-:0";
 
 fn permit(caller: &Caller, project: &str) -> Result<ProjectId, Failure> {
     let project = ProjectId::parse("project_id", project)?;
@@ -176,10 +177,9 @@ fn shown_as(kind: Kind) -> WireKind {
             level: level.map_or("", Level::as_str).to_owned(),
             truncated,
         }),
-        Kind::Mark(mark) => WireKind::Mark(v1::LogMark {
-            event: mark.event.as_str().to_owned(),
-            text: mark.text,
-        }),
+        Kind::Mark(mark) => {
+            WireKind::Mark(v1::LogMark { event: mark.event.as_str().to_owned(), text: mark.text })
+        }
         Kind::Gap(Gap { from, to, lines, reason }) => {
             WireKind::Gap(v1::LogGap { from: stamp(from), to: stamp(to), reason, lines })
         }

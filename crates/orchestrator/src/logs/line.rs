@@ -1,0 +1,115 @@
+//! Joins the pieces of lines that the Engine cut at 16 KiB.
+
+use std::collections::VecDeque;
+
+use super::frame::{Frame, Output};
+
+/// The longest line that is kept; the rest of it is dropped and the line marked, in bytes.
+pub const LINE_BYTES_MAX: usize = 1024 * 1024;
+
+/// A line as the process wrote it, without its newline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Where it was written.
+    pub output: Output,
+    /// Nanoseconds since 1970, by the Engine's clock.
+    pub at: i64,
+    /// Exactly what was written.
+    pub text: Vec<u8>,
+    /// Cut at [`LINE_BYTES_MAX`].
+    pub truncated: bool,
+}
+
+/// Lines that wait behind an unfinished one, at most, in bytes.
+const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How much later than its first piece the rest of a line may come, by the Engine's clock.
+const HELD_NS_MAX: i64 = 10_000_000_000;
+
+/// Joins pieces and hands lines out in the order in which they began, over both outputs: what was
+/// handed out is then a prefix of the Engine's log, and its last line says where to go on.
+///
+/// The pieces of a line share one time, so a piece with another time begins another line: the one
+/// before had no newline, because its process ended.
+#[derive(Debug, Default)]
+pub struct Joiner {
+    queue: VecDeque<Line>,
+    /// How many lines were handed out; a line's number is its place in the queue and this.
+    taken: u64,
+    /// The numbers of the lines that are not finished, by output.
+    open: [Option<u64>; 2],
+    /// The times of lines that were cut and whose rest is dropped, by output.
+    cut: [Option<i64>; 2],
+    held_bytes: usize,
+}
+
+impl Joiner {
+    /// Takes a piece.
+    pub fn push(&mut self, frame: &Frame) {
+        let output = frame.output as usize;
+        let (piece, ended) = match frame.bytes.strip_suffix(b"\n") {
+            Some(piece) => (piece, true),
+            None => (&frame.bytes[..], false),
+        };
+        if self.cut[output] == Some(frame.at) {
+            self.cut[output] = (!ended).then_some(frame.at);
+            return;
+        }
+        self.cut[output] = None;
+        let number = match self.open[output] {
+            Some(number) if self.queue[self.place(number)].at == frame.at => number,
+            _ => self.begin(frame),
+        };
+        self.open[output] = (!ended).then_some(number);
+        self.held_bytes += piece.len();
+        let place = self.place(number);
+        let line = &mut self.queue[place];
+        let room = LINE_BYTES_MAX - line.text.len();
+        line.text.extend_from_slice(&piece[..piece.len().min(room)]);
+        line.truncated |= piece.len() > room;
+        self.bound(frame.at);
+    }
+
+    /// The next line, once it and all that began before it are finished.
+    pub fn pop(&mut self) -> Option<Line> {
+        if self.open.contains(&Some(self.taken)) {
+            return None;
+        }
+        let line = self.queue.pop_front()?;
+        self.taken += 1;
+        if self.queue.is_empty() {
+            self.held_bytes = 0;
+        }
+        Some(line)
+    }
+
+    /// The processes have ended: nothing can follow an unfinished line.
+    pub fn finish(&mut self) {
+        self.open = [None; 2];
+    }
+
+    fn place(&self, number: u64) -> usize {
+        (number - self.taken) as usize
+    }
+
+    fn begin(&mut self, frame: &Frame) -> u64 {
+        let (output, at) = (frame.output, frame.at);
+        self.queue.push_back(Line { output, at, text: Vec::new(), truncated: false });
+        self.taken + self.queue.len() as u64 - 1
+    }
+
+    /// Cuts an unfinished line that holds up the others for too long.
+    fn bound(&mut self, now: i64) {
+        let Some(front) = self.queue.front_mut() else { return };
+        let long = self.held_bytes > HELD_BYTES_MAX || now.saturating_sub(front.at) > HELD_NS_MAX;
+        let output = front.output as usize;
+        if long && self.open[output] == Some(self.taken) {
+            front.truncated = true;
+            self.cut[output] = Some(front.at);
+            self.open[output] = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,364 @@
+//! Logs of real containers: each line once and in order, through everything that breaks a stream.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use chassis::Shutdown;
+use futures::StreamExt as _;
+use orchestrator::docker::Client;
+use orchestrator::logs::frame::Output;
+use orchestrator::logs::query::{Entry, Query, Shown};
+use orchestrator::logs::record::{Event, Kind, Mark};
+use orchestrator::logs::{Config, Logs};
+use proto::{ProjectId, Reason};
+use secrecy::SecretString;
+use testkit::{Docker, eventually};
+use tokio::task::JoinSet;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Logs whose task runs in this process until they are stopped.
+struct Running {
+    logs: Logs,
+    shutdown: Shutdown,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+impl Running {
+    fn start(folder: &Path, config: Config) -> Self {
+        let logs = Logs::new(folder.to_owned(), config);
+        let (shutdown, mut tasks) = (Shutdown::new(), JoinSet::new());
+        let (running, token) = (logs.clone(), shutdown.clone());
+        tasks.spawn(async move { running.run(token).await });
+        Self { logs, shutdown, tasks }
+    }
+
+    /// Ends as a process does: whatever was read and not stored is forgotten.
+    async fn stop(mut self) {
+        self.shutdown.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.expect("it does not panic").expect("it ends well");
+        }
+    }
+
+    async fn attach(&self, project: ProjectId, container: &str) {
+        self.logs.attach(project, "web", container, &client()).await;
+    }
+
+    /// Everything in the log of the service.
+    async fn all(&self, project: ProjectId) -> Vec<Entry> {
+        let mut all: Vec<Entry> = Vec::new();
+        loop {
+            let after = all.last().map_or_else(|| "web:0".to_owned(), |it| it.cursor.clone());
+            let after = Some(after.parse().expect("our own cursor"));
+            let query = Query { services: web(), tail: 10_000, after, ..Query::default() };
+            match self.logs.query(project, query).await {
+                Ok(page) if page.is_empty() => return all,
+                Ok(page) => all.extend(page),
+                // It has not been opened yet.
+                Err(_) => return all,
+            }
+        }
+    }
+
+    /// Waits until the number `last` is there.
+    async fn numbers(&self, project: ProjectId, last: u64) -> Vec<Entry> {
+        eventually(DEADLINE, || async {
+            let all = self.all(project).await;
+            let seen = texts(&all).iter().filter_map(|it| number(it)).max().unwrap_or(0);
+            if seen >= last { Ok(all) } else { Err(seen) }
+        })
+        .await
+    }
+}
+
+fn client() -> Client {
+    Client::new("/var/run/docker.sock".into())
+}
+
+fn web() -> Vec<String> {
+    vec!["web".to_owned()]
+}
+
+fn texts(entries: &[Entry]) -> Vec<String> {
+    let text = |entry: &Entry| match &entry.shown {
+        Shown::Record(record) => match &record.kind {
+            Kind::Line { text, .. } => Some(String::from_utf8_lossy(text).into_owned()),
+            Kind::Mark(_) | Kind::Gap(_) => None,
+        },
+        Shown::Lag(_) => None,
+    };
+    entries.iter().filter_map(text).collect()
+}
+
+fn number(line: &str) -> Option<u64> {
+    line.split(' ').next()?.parse().ok()
+}
+
+/// The last number that Docker has.
+async fn last_number(docker: &Docker, container: &str) -> u64 {
+    let output = docker.attempt(&["logs", "--tail", "2", container]).await;
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&text).lines().filter_map(number).max().unwrap_or(0)
+}
+
+/// Each number up to `last` once, odd ones on standard output and even ones on standard error,
+/// each output in order, and no gap.
+fn check_numbers(entries: &[Entry], last: u64) {
+    let mut outputs: BTreeMap<Output, Vec<u64>> = BTreeMap::new();
+    for entry in entries {
+        let Shown::Record(record) = &entry.shown else { panic!("{entry:?}") };
+        match &record.kind {
+            Kind::Line { output, text, .. } => {
+                let text = String::from_utf8_lossy(text);
+                outputs.entry(*output).or_default().extend(number(&text));
+            }
+            Kind::Gap(gap) => panic!("nothing is lost here: {gap:?}"),
+            Kind::Mark(_) => {}
+        }
+    }
+    for (output, first) in [(Output::Stdout, 1), (Output::Stderr, 2)] {
+        let expected: Vec<u64> = (first..=last).step_by(2).collect();
+        let seen = outputs.remove(&output).unwrap_or_default();
+        let wrong = seen.iter().zip(&expected).position(|(seen, expected)| seen != expected);
+        assert_eq!((wrong, seen.len()), (None, expected.len()), "{output:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_comes_once_through_restarts_a_recreate_and_a_reader_that_was_gone() {
+    const LINES: u64 = 50_000;
+    let docker = Docker::shared().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let project = ProjectId::generate();
+    let volume = docker.run(&["volume", "create", "--label", &docker.label()]).await;
+    let mount = format!("{volume}:/data");
+    let flags = ["--volume", &mount, "--stop-timeout", "10"];
+    let lines = format!("lines={LINES}");
+    let actions = ["flood", &lines, "rate=8000", "width=100", "state=/data/done", "+", "wait"];
+    let mut container = docker.run_chaosd(&flags, &actions).await;
+    let mut running = Running::start(folder.path(), Config::default());
+    running.attach(project, &container).await;
+    for turn in 1..=6 {
+        running.numbers(project, turn * LINES / 8).await;
+        match turn {
+            // The reader is gone while lines are written, and comes back.
+            2 | 5 => {
+                running.stop().await;
+                docker.run(&["restart", &container]).await;
+                running = Running::start(folder.path(), Config::default());
+                running.attach(project, &container).await;
+            }
+            // The container is replaced by another.
+            3 => {
+                let old = container;
+                docker.run(&["stop", &old]).await;
+                container = docker.run_chaosd(&flags, &actions).await;
+                running.attach(project, &container).await;
+                running.numbers(project, last_number(&docker, &old).await).await;
+                docker.run(&["rm", &old]).await;
+            }
+            _ => {
+                docker.run(&["restart", &container]).await;
+                running.attach(project, &container).await;
+            }
+        }
+    }
+    // The other output may be a moment behind the last line.
+    let all = eventually(DEADLINE, || async {
+        let all = running.all(project).await;
+        let lines = texts(&all).len() as u64;
+        if lines >= LINES { Ok(all) } else { Err(lines) }
+    })
+    .await;
+    check_numbers(&all, LINES);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_every_shape_come_as_they_were_written_and_secrets_do_not() {
+    let docker = Docker::shared().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let running = Running::start(folder.path(), Config::default());
+    let project = ProjectId::generate();
+    eventually(DEADLINE, || running.logs.redact(project, vec![SecretString::from("hunter2-x")]))
+        .await;
+    let cases: [(&[&str], String); 6] = [
+        (&["long", "bytes=40000"], "x".repeat(40_000)),
+        (&["print", "hex=016f6e650a"], "\u{1}one".to_owned()),
+        (&["print", "hex=6f6e650d0a"], "one\r".to_owned()),
+        (&["print", "hex=6e6f20656e64"], "no end".to_owned()),
+        (&["print", "hex=ff0a"], "\u{fffd}".to_owned()),
+        (&["print", "text=password-hunter2-x!"], "password-[redacted]!".to_owned()),
+    ];
+    for (actions, expected) in cases {
+        let before = texts(&running.all(project).await).len();
+        let container = docker.run_chaosd(&[], actions).await;
+        running.attach(project, &container).await;
+        let seen = eventually(DEADLINE, || async {
+            let lines = texts(&running.all(project).await);
+            if lines.len() > before { Ok(lines[before..].to_vec()) } else { Err(lines.len()) }
+        })
+        .await;
+        assert_eq!(seen, [expected], "{actions:?}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_sees_the_backlog_then_what_comes_without_a_hole() {
+    const LINES: u64 = 10_000;
+    let docker = Docker::shared().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let running = Running::start(folder.path(), Config::default());
+    let project = ProjectId::generate();
+    let lines = format!("lines={LINES}");
+    let actions = ["flood", &lines, "rate=5000", "+", "wait"];
+    let container = docker.run_chaosd(&[], &actions).await;
+    running.attach(project, &container).await;
+    running.numbers(project, LINES / 4).await;
+    let after = Some("web:0".parse().expect("a cursor"));
+    let query = Query { services: web(), after, ..Query::default() };
+    let mut follower = Box::pin(running.logs.follow(project, query).await.expect("a place"));
+    let mut seen: Vec<Entry> = Vec::new();
+    while texts(&seen).len() < LINES as usize {
+        let batch = tokio::time::timeout(DEADLINE, follower.next()).await.expect("more comes");
+        seen.extend(batch.expect("it does not end").expect("it does not fail"));
+    }
+    seen.retain(|it| matches!(it.shown, Shown::Record(_)));
+    check_numbers(&seen, LINES);
+    drop(follower);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_that_dropped_lines_before_they_were_read_leaves_a_gap() {
+    const LINES: u64 = 30_000;
+    let docker = Docker::shared().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let project = ProjectId::generate();
+    let flags = ["--log-opt", "max-size=256k", "--log-opt", "max-file=2"];
+    let lines = format!("lines={LINES}");
+    let actions = ["flood", &lines, "rate=4000", "width=100", "+", "wait"];
+    let container = docker.run_chaosd(&flags, &actions).await;
+    let running = Running::start(folder.path(), Config::default());
+    running.attach(project, &container).await;
+    running.numbers(project, 2_000).await;
+    running.stop().await;
+    eventually(DEADLINE, || async {
+        let last = last_number(&docker, &container).await;
+        if last >= LINES - 1 { Ok(()) } else { Err(last) }
+    })
+    .await;
+    let running = Running::start(folder.path(), Config::default());
+    running.attach(project, &container).await;
+    let all = running.numbers(project, LINES).await;
+    let gap = |it: &Entry| match &it.shown {
+        Shown::Record(record) => matches!(record.kind, Kind::Gap(_)),
+        Shown::Lag(_) => false,
+    };
+    let gaps: Vec<usize> = (0..all.len()).filter(|&place| gap(&all[place])).collect();
+    assert_eq!(gaps.len(), 1, "one gap");
+    let (before, after) = all.split_at(gaps[0]);
+    let numbers = |it: &[Entry]| texts(it).iter().filter_map(|it| number(it)).collect::<Vec<_>>();
+    let (before, after) = (numbers(before), numbers(after));
+    let last = before.iter().max().expect("lines before the gap");
+    let first = after.iter().min().expect("lines after the gap");
+    assert!(last < first, "what is missing lies in the gap: {last} {first}");
+    // The outputs of one batch of the program come one after the other.
+    let whole = |it: &[u64], from: u64, to: u64| {
+        let missing = (from..=to).filter(|number| !it.contains(number)).count();
+        assert!(missing <= 256, "{missing} are missing outside of the gap");
+    };
+    whole(&before, 1, *last);
+    whole(&after, *first, LINES);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn marks_stand_in_the_log_and_a_service_without_one_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let running = Running::start(folder.path(), Config::default());
+    let project = ProjectId::generate();
+    for service in ["web", "db"] {
+        eventually(DEADLINE, || {
+            let mark = Mark { event: Event::Started, text: service.to_owned() };
+            running.logs.mark(project, service, mark)
+        })
+        .await;
+    }
+    let query = Query { tail: 10, ..Query::default() };
+    let merged = running.logs.query(project, query).await.expect("both");
+    let services: Vec<&str> = merged.iter().map(|it| &*it.service).collect();
+    assert_eq!(services, ["web", "db"]);
+    let after = Some(merged[0].cursor.parse().expect("a cursor"));
+    let query = Query { tail: 10, after, ..Query::default() };
+    let rest = running.logs.query(project, query).await.expect("the rest");
+    assert_eq!(rest, merged[1..]);
+    let query = Query { services: vec!["cache".to_owned()], tail: 1, ..Query::default() };
+    let failure = running.logs.query(project, query).await.expect_err("there is none");
+    assert_eq!(failure.reason, Reason::NotFound);
+    assert!(failure.message.contains("cache") && failure.message.contains("db, web"), "{failure}");
+    running.logs.forget(project).await.expect("it is removed");
+    let query = Query { tail: 1, ..Query::default() };
+    assert!(running.logs.query(project, query).await.expect("an answer").is_empty());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_has_the_logs_and_another_stands_by() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = Running::start(folder.path(), Config::default());
+    let project = ProjectId::generate();
+    let mark = || Mark { event: Event::Started, text: String::new() };
+    eventually(DEADLINE, || first.logs.mark(project, "web", mark())).await;
+    let second = Running::start(folder.path(), Config::default());
+    let failure = second.logs.mark(project, "web", mark()).await.expect_err("it stands by");
+    assert_eq!(failure.reason, Reason::Unavailable);
+    first.stop().await;
+    eventually(DEADLINE, || second.logs.mark(project, "web", mark())).await;
+    let all = second.all(project).await;
+    assert_eq!(all.iter().filter(|it| matches!(it.shown, Shown::Record(_))).count(), 2);
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_follower_is_told_and_a_service_has_a_limited_number() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let running = Running::start(folder.path(), Config::default());
+    let project = ProjectId::generate();
+    let mark = |text: String| Mark { event: Event::Started, text };
+    eventually(DEADLINE, || running.logs.mark(project, "web", mark("first".to_owned()))).await;
+    let query = || Query { services: web(), tail: 10, ..Query::default() };
+    let mut slow = Box::pin(running.logs.follow(project, query()).await.expect("a place"));
+    assert_eq!(slow.next().await.expect("a batch").expect("it is read").len(), 1);
+    for number in 0..3_000 {
+        let marked = running.logs.mark(project, "web", mark(number.to_string())).await;
+        marked.expect("it is stored");
+    }
+    let mut seen = Vec::new();
+    while seen.len() < 3_001 {
+        seen.extend(slow.next().await.expect("a batch").expect("it is read"));
+    }
+    assert!(matches!(seen[0].shown, Shown::Lag(3_000)), "{:?}", seen[0]);
+    let sequences: Vec<u64> = seen[1..]
+        .iter()
+        .filter_map(|it| match &it.shown {
+            Shown::Record(record) => Some(record.sequence),
+            Shown::Lag(_) => None,
+        })
+        .collect();
+    assert_eq!(sequences, (2..=3_001).collect::<Vec<u64>>());
+    let mut others = Vec::new();
+    let failure = loop {
+        match running.logs.follow(project, query()).await {
+            Ok(follower) => others.push(follower),
+            Err(failure) => break failure,
+        }
+    };
+    assert_eq!((failure.reason, others.len()), (Reason::RateLimited, 63));
+    drop(others.pop());
+    others.push(running.logs.follow(project, query()).await.expect("a place is free again"));
+    running.stop().await;
+}
