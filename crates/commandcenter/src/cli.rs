@@ -7,6 +7,7 @@ mod job;
 mod project;
 mod search;
 mod source;
+mod stack;
 pub(crate) mod status;
 mod token;
 mod user;
@@ -97,6 +98,9 @@ enum Command {
     Up(up::Args),
     #[command(flatten)]
     Client(ClientCommand),
+    /// A project's containers.
+    #[command(subcommand)]
+    Stack(stack::Command),
     /// The configuration.
     #[command(subcommand)]
     Config(Config),
@@ -160,6 +164,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Up(args) => return up::run(&global, args),
         Command::Config(Config::Explain) => return up::explain(&global),
         Command::Completion(args) => completion::run(&args, output),
+        Command::Stack(command) => stack::run(&command, output),
         Command::Doctor => block_on(doctor::run(&global)),
         Command::Client(command) => block_on(ask(&global, command)),
     };

@@ -2,10 +2,12 @@
 //! reasons and their gRPC and HTTP status.
 //!
 //! Everything that crosses a process boundary is declared in `/proto`; this crate compiles it and
-//! adds the few types that give the wire meaning: [`id`]s, [`Failure`]s and [`time`].
+//! adds the few types that give the wire meaning: [`id`]s, [`Failure`]s and [`time`]; specs of stacks
+//! are [`json`] too.
 
 pub mod failure;
 pub mod id;
+pub mod json;
 pub mod time;
 
 pub use failure::{Failure, Reason};

@@ -10,6 +10,7 @@ mod people;
 mod refusals;
 mod search;
 mod source;
+mod stack;
 mod status;
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};

@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 7] = [
     &["chassis"],
     &["bus", "database"],
     &["jobs"],
-    &["ingestion-worker", "knowledge", "hub"],
+    &["ingestion-worker", "knowledge", "hub", "orchestrator"],
     &["commandcenter"],
     &["e2e"],
 ];

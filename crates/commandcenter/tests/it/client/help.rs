@@ -2,7 +2,7 @@
 
 use super::{Instance, finish, program};
 
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 39] = [
     "",
     "up",
     "status",
@@ -36,6 +36,8 @@ const COMMANDS: [&str; 37] = [
     "token create",
     "token list",
     "token revoke",
+    "stack",
+    "stack config",
     "config",
     "config explain",
     "doctor",

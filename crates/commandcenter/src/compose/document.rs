@@ -1,0 +1,147 @@
+//! Files become one tree: read, expanded, extended and merged.
+
+use std::{collections::BTreeSet, path::Path};
+
+use super::{
+    Document, disk,
+    field::Field,
+    interpolate::{self, Variables},
+    key, merge,
+    report::Report,
+    yaml::{self, Node, Value},
+};
+
+/// Services that extend each other in a row.
+const EXTENDS_MAX: usize = 10;
+
+/// What files are read with.
+pub(super) struct Reader<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) variables: &'a Variables,
+    pub(super) report: &'a mut Report,
+}
+
+impl Reader<'_> {
+    /// All documents as one; a later one wins over an earlier one.
+    pub(super) fn all(&mut self, documents: &[Document]) -> Option<Node> {
+        let mut merged: Option<Node> = None;
+        for document in documents {
+            let node = self.expanded(&document.name, &document.text)?;
+            let node = self.extended(node);
+            merged = Some(match merged {
+                Some(before) => merge::merge(before, node, ""),
+                None => node,
+            });
+        }
+        merged
+    }
+
+    fn expanded(&mut self, name: &str, text: &str) -> Option<Node> {
+        let file = self.report.file(name);
+        match yaml::load(text, file) {
+            Ok(mut node) => {
+                self.expand(&mut node, "");
+                Some(node)
+            }
+            Err(wrong) => {
+                self.report.wrong(file, wrong);
+                None
+            }
+        }
+    }
+
+    /// Replaces the variables in every value.
+    fn expand(&mut self, node: &mut Node, path: &str) {
+        let place = node.place;
+        match &mut node.value {
+            Value::Null => {}
+            Value::Text(text) => {
+                let mut unset = BTreeSet::new();
+                match interpolate::expand(text, self.variables, &mut unset) {
+                    Ok(expanded) => *text = expanded,
+                    Err(why) => self.report.at(place, path, why),
+                }
+                for name in unset {
+                    let message = format!("the variable {name} is not set, and stands for nothing");
+                    self.report.warn_at(place, path, message);
+                }
+            }
+            Value::List(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.expand(item, &format!("{path}[{index}]"));
+                }
+            }
+            Value::Map(entries) => {
+                for entry in entries {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    self.expand(&mut entry.value, &format!("{path}{dot}{}", entry.key));
+                }
+            }
+        }
+    }
+
+    /// Every service with what it extends.
+    fn extended(&mut self, mut document: Node) -> Node {
+        let Some(services) = document.get("services").cloned() else { return document };
+        let Value::Map(entries) = &mut document.value else { return document };
+        for entry in entries.iter_mut().filter(|entry| entry.key == "services") {
+            if let Value::Map(own) = &mut entry.value.value {
+                for service in own {
+                    service.value = self.service(&services, &service.key, 0);
+                }
+            }
+        }
+        document
+    }
+
+    /// A service of `services` with what it extends.
+    fn service(&mut self, services: &Node, name: &str, depth: usize) -> Node {
+        let node = services.get(name).cloned();
+        let Some(mut node) = node else { return Node::new(services.place, Value::Null) };
+        let Value::Map(entries) = &mut node.value else { return node };
+        let Some(index) = entries.iter().position(|entry| entry.key == "extends") else {
+            return node;
+        };
+        let extends = entries.remove(index);
+        let field = Field { node: &extends.value, path: format!("services.{name}.extends") };
+        if depth >= EXTENDS_MAX {
+            self.report.fault(&field, "goes in a circle, or is too long a chain");
+            return node;
+        }
+        match self.base(services, &field, depth) {
+            Some(base) => merge::merge(base, node, name),
+            None => node,
+        }
+    }
+
+    fn base(&mut self, services: &Node, field: &Field<'_>, depth: usize) -> Option<Node> {
+        let mut name = field.as_text().map(str::to_owned);
+        let mut other = None;
+        if field.is_map() {
+            key::check(field, key::EXTENDS, self.report);
+            name = field.get("service").map(|it| it.text(self.report));
+            if let Some(file) = field.get("file") {
+                other = Some(self.other(&file)?);
+            }
+        }
+        let Some(name) = name else {
+            self.report.fault(field, "must name a service");
+            return None;
+        };
+        let services = other.as_ref().unwrap_or(services);
+        if services.get(&name).is_none() {
+            self.report.fault(field, format!("there is no service {name:?} to extend"));
+            return None;
+        }
+        Some(self.service(services, &name, depth + 1))
+    }
+
+    /// The services of another file.
+    fn other(&mut self, file: &Field<'_>) -> Option<Node> {
+        let name = file.text(self.report);
+        let text = disk::text(&self.folder.join(&name)).map_err(|error| disk::fault(&name, &error));
+        let text = self.report.take(file, text)?;
+        let document = self.expanded(&name, &text)?;
+        document.get("services").cloned()
+    }
+}

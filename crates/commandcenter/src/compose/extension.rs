@@ -1,0 +1,52 @@
+//! `x-commandcenter`: what Compose has no words for. It wins over what Compose's own keys say.
+
+use proto::orchestrator::v1;
+
+use super::{field::Field, key, probe, report::Report};
+
+/// Adds what the extension of a service says.
+pub(super) fn apply(
+    spec: &str,
+    field: &Field<'_>,
+    service: &mut v1::ServiceSpec,
+    report: &mut Report,
+) {
+    let Some(field) = field.get("x-commandcenter") else { return };
+    key::check(&field, key::EXTENSION, report);
+    if let Some(field) = field.get("probes") {
+        probes(spec, &field, service, report);
+    }
+    if let Some(field) = field.get("restart") {
+        report.origin(format!("{spec}.restart"), &field);
+        key::check(&field, key::RESTART, report);
+        let attempts = field.get("attempts").and_then(|it| it.number(report)).unwrap_or_default();
+        service.restart = Some(v1::Restart { policy: text(&field, "policy", report), attempts });
+    }
+    if let Some(field) = field.get("scan") {
+        report.origin(format!("{spec}.scan"), &field);
+        key::check(&field, key::SCAN, report);
+        let policy = text(&field, "policy", report);
+        service.scan = Some(v1::ScanPolicy { policy, severity: text(&field, "severity", report) });
+    }
+    service.one_shot = field.get("one_shot").is_some_and(|it| it.flag(report));
+}
+
+fn text(field: &Field<'_>, key: &str, report: &mut Report) -> String {
+    field.get(key).map(|it| it.text(report)).unwrap_or_default()
+}
+
+fn probes(spec: &str, field: &Field<'_>, service: &mut v1::ServiceSpec, report: &mut Report) {
+    report.origin(format!("{spec}.probes"), field);
+    for key in ["startup", "readiness", "liveness"] {
+        if let Some(probe) = field.get(key) {
+            report.origin(format!("{spec}.probes.{key}"), &probe);
+        }
+    }
+    let own = probe::probes(field, report);
+    let known = service.probes.take().unwrap_or_default();
+    service.probes = Some(v1::Probes {
+        startup: own.startup.or(known.startup),
+        readiness: own.readiness.or(known.readiness),
+        liveness: own.liveness.or(known.liveness),
+    });
+}
