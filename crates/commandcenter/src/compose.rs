@@ -181,6 +181,7 @@ fn stack(
         spec.services.push(service::read(&entry.key, &service, &project, report));
     }
     one_shots(&mut spec);
+    unseen(&spec, report);
     spec.networks = object::networks(root, &spec.services, report);
     spec.volumes = object::volumes(root, &spec.services, report);
     spec.configs = object::configs(root, &spec.services, &project, report);
@@ -208,6 +209,26 @@ fn one_shots(spec: &mut v1::StackSpec) {
         .collect();
     for service in spec.services.iter_mut().filter(|service| ends.contains(&service.name)) {
         service.one_shot = true;
+    }
+}
+
+/// A service without probes counts as healthy as soon as it runs, which Compose would refuse.
+fn unseen(spec: &v1::StackSpec, report: &mut Report) {
+    for service in &spec.services {
+        for (index, dependency) in service.depends_on.iter().enumerate() {
+            let other = spec.services.iter().find(|it| it.name == dependency.service);
+            let is_unseen = other.is_some_and(|other| other.probes.is_none());
+            let field = format!("services.{}.depends_on[{index}]", service.name);
+            if dependency.condition == "healthy" && is_unseen {
+                let message = format!(
+                    "{} has no health check, and counts as healthy as soon as it runs; give it \
+                     `healthcheck`, or probes in `x-commandcenter`",
+                    dependency.service
+                );
+                let fault = report.origins.fault(&field, &message);
+                report.warnings.extend(fault.map(|fault| fault.to_string()));
+            }
+        }
     }
 }
 

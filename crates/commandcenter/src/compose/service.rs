@@ -109,6 +109,12 @@ impl<'a> Reader<'_, 'a, '_> {
 
     fn command(&mut self, key: &str) -> Vec<String> {
         let Some(field) = self.get(key, key) else { return Vec::new() };
+        if field.is_nothing() {
+            self.report.fault(
+                &field,
+                "is empty, but an image's own cannot be taken away; leave it out, or write a program",
+            );
+        }
         let words = match field.as_text() {
             Some(text) => words(&field, text, self.report).unwrap_or_default(),
             None => field.texts(self.report),

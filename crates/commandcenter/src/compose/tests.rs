@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use proptest::prelude::*;
 use proto::orchestrator::v1::probe::Kind;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
@@ -210,6 +211,7 @@ fn each_bad_key_and_value_is_named() {
         ("secrets: [key]", ".secrets", "no secret \"key\""),
         ("configs: [conf]", ".configs", "no config \"conf\""),
         ("command: \"echo 'x\"", ".command", "does not close"),
+        ("entrypoint: []", ".entrypoint", "leave it out"),
         ("environment: {A: [1]}", ".environment.A", "must be a text"),
         ("environment: {A: '${B:?needed}'}", ".environment.A", "B must be set: needed"),
         ("environment: {A: '5$'}", ".environment.A", "write $$"),
@@ -357,6 +359,41 @@ fn a_variable_that_is_not_set_is_a_warning() {
         ["compose.yaml:4: services.web.hostname: the variable NOBODY is not set, and stands for \
           nothing"]
     );
+}
+
+#[test]
+fn waiting_for_the_health_of_a_service_without_a_check_is_a_warning() {
+    let text = "services:\n  db: {image: db}\n  web:\n    image: app\n    depends_on:\n      db: \
+                {condition: service_healthy}\n";
+    let warnings = resolve_text(text).expect("it resolves").warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("compose.yaml:6: services.web.depends_on.db: db has no health")
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(
+        kind in 0..10_usize, cut in 0..2_000_usize, length in 0..40_usize,
+        put in "[-a-z0-9 :{}\\[\\]&*!|>'\"#$%@,\n\t~.?/<]{0,12}",
+    ) {
+        let folder = fs::read_dir(fixtures()).expect("the fixtures");
+        let mut files: Vec<_> = folder.map(|entry| entry.expect("a file").path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+        files.sort();
+        let text = fs::read_to_string(&files[kind % files.len()]).expect("a fixture");
+        let text: Vec<char> = text.chars().collect();
+        let start = cut.min(text.len());
+        let end = (start + length).min(text.len());
+        let head: String = text[..start].iter().collect();
+        let tail: String = text[end..].iter().collect();
+        let text = format!("{head}{put}{tail}");
+        if let Err(error) = resolve(&request(fixtures(), &[("compose.yaml", &text)])) {
+            prop_assert!(!error.faults.is_empty());
+            prop_assert!(error.faults.iter().all(|it| it.line >= 1 && !it.message.is_empty()));
+        }
+    }
 }
 
 #[test]

@@ -73,13 +73,15 @@ impl Node {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
-    /// How many values this one is.
-    fn count(&self) -> usize {
-        1 + match &self.value {
-            Value::List(items) => items.iter().map(Node::count).sum(),
-            Value::Map(entries) => entries.iter().map(|entry| entry.value.count()).sum(),
-            _ => 0,
-        }
+    /// How many values this one is, and how deep they lie.
+    fn size(&self) -> (usize, usize) {
+        let inner: Vec<(usize, usize)> = match &self.value {
+            Value::List(items) => items.iter().map(Node::size).collect(),
+            Value::Map(entries) => entries.iter().map(|entry| entry.value.size()).collect(),
+            _ => Vec::new(),
+        };
+        let depth = inner.iter().map(|(_, depth)| *depth).max().unwrap_or_default();
+        (1 + inner.iter().map(|(count, _)| count).sum::<usize>(), 1 + depth)
     }
 }
 
@@ -175,20 +177,27 @@ impl<'a> Loader<'a> {
         span: Span,
         read: impl FnOnce(&mut Self) -> Result<Value, Wrong>,
     ) -> Result<Value, Wrong> {
-        if self.depth >= DEPTH_MAX {
-            return Err(wrong(span, format!("more than {DEPTH_MAX} values within each other")));
-        }
+        self.check_depth(1, span)?;
         self.depth += 1;
         let value = read(self);
         self.depth -= 1;
         value
     }
 
+    fn check_depth(&self, more: usize, span: Span) -> Result<(), Wrong> {
+        if self.depth + more > DEPTH_MAX {
+            return Err(wrong(span, format!("more than {DEPTH_MAX} values within each other")));
+        }
+        Ok(())
+    }
+
     fn alias(&mut self, id: usize, span: Span) -> Result<Node, Wrong> {
         let Some(node) = self.anchors.get(&id).cloned() else {
             return Err(wrong(span, "an alias within its own anchor would never end"));
         };
-        self.count(node.count(), span)?;
+        let (count, depth) = node.size();
+        self.count(count, span)?;
+        self.check_depth(depth, span)?;
         Ok(node)
     }
 
@@ -305,6 +314,8 @@ mod tests {
             format!("{text}a{level}: &a{level} [{below}]\n")
         });
         let deep = "[".repeat(60) + &"]".repeat(60);
+        let [open, close] = ["[".repeat(40), "]".repeat(40)];
+        let deep_by_alias = format!("a: &a {open}{close}\nb: {open}*a{close}\n");
         for (yaml, line, message) in [
             ("a: 1\nb: [1\nc: 2\n", 3, "no valid YAML"),
             ("a: 1\nb: 2\na: 3\n", 3, "on line 1 already"),
@@ -316,6 +327,7 @@ mod tests {
             ("a: *b\n", 1, "no valid YAML"),
             ("a: &a [*a]\n", 1, "never end"),
             (&deep, 1, "within each other"),
+            (&deep_by_alias, 2, "within each other"),
             (&bomb, 6, "more than 50000 values"),
         ] {
             let wrong = load(yaml, 0).expect_err(yaml);

@@ -20,31 +20,52 @@ const SECRET_KEYS: [&str; 9] =
     ["ACCESS", "API", "AUTH", "ENCRYPTION", "JWT", "MASTER", "PRIVATE", "SECRET", "SIGNING"];
 
 /// The last part of names that speak about a secret and are none.
-const ABOUT: [&str; 24] = [
+const ABOUT: [&str; 45] = [
     "ALGORITHM",
+    "AUDIENCE",
+    "BACKEND",
+    "COUNT",
     "DIR",
+    "DURATION",
     "ENABLED",
-    "EXPIRY",
+    "ENDPOINT",
+    "EXPIRATION",
     "EXPIRES",
+    "EXPIRY",
     "FILE",
     "FORMAT",
     "HASHER",
     "HEADER",
     "HOST",
     "ID",
+    "INTERVAL",
     "ISSUER",
     "LENGTH",
     "LIFETIME",
+    "LIMIT",
+    "MAX",
     "METHOD",
     "MIN",
-    "MAX",
+    "MODE",
     "NAME",
     "PATH",
     "POLICY",
+    "PORT",
+    "PREFIX",
+    "PROVIDER",
+    "REGION",
+    "REQUIRED",
     "ROTATION",
+    "SCOPE",
+    "SIZE",
+    "STORE",
+    "THROUGH",
     "TIMEOUT",
     "TTL",
     "TYPE",
+    "URI",
+    "URL",
+    "VERSION",
 ];
 
 /// The last part of names whose values are random and public.
@@ -225,6 +246,9 @@ mod tests {
             ("LOG_FORMAT", "json"),
             ("PARTITION_KEY", "tenant"),
             ("SECRET_KEY", ""),
+            ("PASS_THROUGH", "all"),
+            ("TOKEN_ENDPOINT", "https://login.example.org/token"),
+            ("MAX_TOKENS", "4096"),
         ];
         for (name, value) in ordinary {
             assert_eq!(suspicion(name, value), None, "{name}={value}");
