@@ -14,7 +14,7 @@ use proto::{Failure, orchestrator::v1};
 use super::{
     CONFIGS_BYTES_MAX, Limits, Network, SERVICES_MAX, Service, Stack,
     fault::{At, settle},
-    name,
+    name, secret,
 };
 
 /// Networks of one stack: each takes a subnet of the host.
@@ -105,6 +105,10 @@ fn configs(wire: Vec<v1::ConfigSpec>, at: &mut At<'_>) -> BTreeMap<String, Vec<u
     let mut configs = BTreeMap::new();
     for (index, config) in wire.into_iter().enumerate() {
         object_name(&config.name, configs.contains_key(&config.name), at.index(index));
+        at.field(&config.name).check(!secret::is_private_key(&config.content), || {
+            "holds a private key, and everyone may read a config; declare it under `secrets`"
+                .to_owned()
+        });
         configs.insert(config.name, config.content);
     }
     configs

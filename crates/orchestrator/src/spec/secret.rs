@@ -156,8 +156,14 @@ fn has_form(value: &str) -> bool {
         value.starts_with(prefix) && value.len() >= *length && !value.contains(char::is_whitespace)
     };
     TOKENS.iter().any(token)
-        || (value.contains("-----BEGIN ") && value.contains("PRIVATE KEY-----"))
+        || is_private_key(value.as_bytes())
         || (value.starts_with("eyJ") && value.matches('.').count() == 2 && value.len() >= 40)
+}
+
+/// Whether a private key stands in it in the form of PEM.
+pub(super) fn is_private_key(content: &[u8]) -> bool {
+    const END_OF_HEAD: &[u8] = b"PRIVATE KEY-----";
+    content.windows(END_OF_HEAD.len()).any(|part| part == END_OF_HEAD)
 }
 
 /// `scheme://user:password@host`.

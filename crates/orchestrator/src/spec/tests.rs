@@ -294,12 +294,16 @@ fn a_stack_as_a_whole_has_bounds() {
     assert_eq!(found[0].0, "services[1].name");
     let found = faults_of(stack([service("We b")]));
     assert_eq!(found[0].0, "services[0].name");
-    let many: Vec<_> = (0..14).map(|number| service(&format!("s{number}"))).collect();
+    let many: Vec<_> = (0..=SERVICES_MAX).map(|number| service(&format!("s{number}"))).collect();
     let found = faults_of(stack(many));
-    assert_eq!(found[0].0, "networks.default");
+    assert!(found[0].1.contains("not 51"), "{found:?}");
     let config = v1::ConfigSpec { name: "big".to_owned(), content: vec![0; CONFIGS_BYTES_MAX + 1] };
     let found = faults_of(v1::StackSpec { configs: vec![config], ..stack([service("web")]) });
     assert_eq!(found[0].0, "configs");
+    let content = b"-----BEGIN PRIVATE KEY-----\nMII".to_vec();
+    let config = v1::ConfigSpec { name: "tls".to_owned(), content };
+    let found = faults_of(v1::StackSpec { configs: vec![config], ..stack([service("web")]) });
+    assert_eq!(found[0].0, "configs.tls");
 }
 
 #[test]
@@ -362,6 +366,14 @@ fn the_hash_changes_with_the_container_and_with_nothing_else() {
     ] {
         assert_ne!(first, other);
     }
+}
+
+/// A release that changes this replaces every container there is.
+#[test]
+fn the_hash_of_a_service_stays_the_same_over_releases() {
+    let stack = read(stack([service("web")]), &Limits::default()).expect("it is valid");
+    let hash = hash(&stack.services["web"], &stack.configs, "sha256:a", &BTreeMap::new());
+    assert_eq!(hash, "2bc5ef5057a0c04ae01127fabff6169dbaa0d2558e978604ce12d28fc0955ed9");
 }
 
 fn word(words: &'static [&'static str]) -> impl Strategy<Value = String> {

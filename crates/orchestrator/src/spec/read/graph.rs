@@ -4,9 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::spec::{Condition, MountKind, Port, Service, Stack, fault::At};
 
-/// Services in one network: its subnet has 16 addresses, of which three are not theirs.
-const NETWORK_SERVICES_MAX: usize = 13;
-
 pub(super) fn check(stack: &Stack, at: &mut At<'_>) {
     for (name, service) in &stack.services {
         let mut at = at.field("services");
@@ -15,7 +12,6 @@ pub(super) fn check(stack: &Stack, at: &mut At<'_>) {
         dependencies(stack, service, &mut at);
         targets(service, &mut at);
     }
-    networks(stack, &mut at.field("networks"));
     published(stack, &mut at.field("services"));
     cycles(stack, &mut at.field("services"));
 }
@@ -87,19 +83,6 @@ fn targets(service: &Service, at: &mut At<'_>) {
             .check(taken.insert(&config.target), || {
                 format!("is taken: something else goes to {}", config.target)
             });
-    }
-}
-
-fn networks(stack: &Stack, at: &mut At<'_>) {
-    for name in stack.networks.keys() {
-        let joins = |service: &&Service| service.networks.iter().any(|it| it.network == *name);
-        let count = stack.services.values().filter(joins).count();
-        at.field(name).check(count <= NETWORK_SERVICES_MAX, || {
-            format!(
-                "has {count} services, and its subnet has room for {NETWORK_SERVICES_MAX}; split \
-                 it into several networks"
-            )
-        });
     }
 }
 
