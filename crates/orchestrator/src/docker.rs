@@ -8,9 +8,11 @@ mod container;
 mod create;
 mod error;
 mod event;
+mod exec;
 mod image;
 mod logs;
 mod network;
+mod stats;
 mod volume;
 
 use std::path::PathBuf;
@@ -25,6 +27,7 @@ use crate::breaker::{Breaker, Permit};
 pub use create::NewContainer;
 pub use error::Error;
 pub use event::Event;
+pub use exec::Executed;
 pub use logs::{LogStream, Part};
 pub use network::NewNetwork;
 

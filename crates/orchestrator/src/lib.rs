@@ -9,7 +9,8 @@
 //!   [`subnet`]; [`reconcile`] carries them out.
 //! - Verdicts, all pure: [`reason`] (why something is not well, and what follows), [`restart`],
 //!   [`breaker`], [`status`].
-//! - Watching: [`probe`] (whether a service works).
+//! - Watching: [`probe`] (whether a service works), [`usage`] (of its limits), [`postmortem`]
+//!   (what is known about an end).
 //!
 //! Invariants: the wish is in Postgres before Docker is touched; nothing without our label is ever
 //! touched; a volume goes only on an explicit request.
@@ -29,12 +30,15 @@ pub mod observe;
 pub mod observed;
 pub mod operation;
 pub mod plan;
+pub mod postmortem;
+pub mod probe;
 pub mod reason;
 pub mod reconcile;
 pub mod restart;
 pub mod spec;
 pub mod status;
 pub mod subnet;
+pub mod usage;
 
 use std::sync::Arc;
 
