@@ -139,11 +139,14 @@ impl Report {
         self.origins.fields.insert(spec.into(), (place, key.to_owned()));
     }
 
-    /// The value, unless something was wrong.
+    /// Everything that was wrong so far, from the top of the first file on.
     pub(super) fn settle(&mut self) -> Result<(), Error> {
         if self.faults.is_empty() {
             return Ok(());
         }
-        Err(Error { faults: std::mem::take(&mut self.faults) })
+        let mut faults = std::mem::take(&mut self.faults);
+        let file = |fault: &Fault| self.origins.files.iter().position(|it| *it == fault.file);
+        faults.sort_by_key(|fault| (file(fault), fault.line));
+        Err(Error { faults })
     }
 }

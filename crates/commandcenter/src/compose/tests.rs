@@ -36,9 +36,8 @@ fn accepted(name: &str) -> (spec::Stack, Resolved) {
 #[track_caller]
 fn refused(resolved: Result<Resolved, Error>, wanted: &[(usize, &str, &str)]) {
     let error = resolved.expect_err("it is accepted");
-    let mut found: Vec<_> =
+    let found: Vec<_> =
         error.faults.iter().map(|it| (it.line, it.key.as_str(), it.message.as_str())).collect();
-    found.sort_unstable();
     let matches = found.len() == wanted.len()
         && found.iter().zip(wanted).all(|(found, wanted)| {
             found.0 == wanted.0 && found.1 == wanted.1 && found.2.contains(wanted.2)
