@@ -30,7 +30,7 @@ const ENV_ALIASES: [(&str, &str); 3] = [
 
 /// Every section that one of our processes knows: one file and one environment can serve them
 /// all, and each process passes over the sections of the others.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "admin",
     "bus",
     "database",
@@ -42,6 +42,7 @@ const SECTIONS: [&str; 12] = [
     "ingestion",
     "jobs",
     "knowledge",
+    "orchestrator",
     "telemetry",
 ];
 

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use proto::ProjectId;
 
-use crate::memory::Memory;
+use crate::memory::{Memory, Remembered};
 use crate::observed::{Container, Observed, State};
 use crate::plan::{self, Desired, Plan, Wait, Wish};
-use crate::reason::{Diagnosis, Reason};
+use crate::probe::{Answer, Snapshot};
+use crate::reason::{Diagnosis, Reason, Retry};
 use crate::spec::{Condition, Service};
 use crate::status::{self, Care, Facts, Process, Status};
 
@@ -52,6 +53,8 @@ pub struct ServiceHealth {
     pub exit_code: Option<i64>,
     /// Ports of the host.
     pub published: Vec<String>,
+    /// The last answers of its probes, newest first.
+    pub probes: Vec<Answer>,
 }
 
 /// Everything that is known.
@@ -66,7 +69,7 @@ pub struct Known<'a> {
     /// What happened.
     pub memory: &'a Memory,
     /// What probes say, by service; those without probes are not here.
-    pub probes: &'a BTreeMap<String, status::Health>,
+    pub probes: &'a BTreeMap<String, Snapshot>,
 }
 
 /// How the stack does at `now`.
@@ -111,19 +114,22 @@ fn service(service: &Service, known: &Known<'_>) -> ServiceHealth {
     let remembered = known.memory.of(name);
     let wait = known.plan.waits.get(name);
     let care = match wait {
-        _ if remembered.failed => Care::GaveUp,
+        _ if remembered.failed || hopeless(remembered) => Care::GaveUp,
         Some(Wait::GaveUp | Wait::Image) => Care::GaveUp,
         Some(_) => Care::Waiting,
         None => Care::None,
     };
+    let snapshot = known.probes.get(name);
     let facts = Facts {
         reachable: true,
         wanted: known.desired.wish == Wish::Running,
         one_shot: service.one_shot,
         process: container.map_or(Process::None, process),
-        health: known.probes.get(name).copied().unwrap_or(status::Health::Ready),
+        health: snapshot.map_or_else(|| unprobed(service), |it| it.health),
         care,
-        diagnosis: diagnosis(service, wait, remembered.diagnosis.as_ref()),
+        diagnosis: snapshot
+            .and_then(|it| it.diagnosis.clone())
+            .or_else(|| diagnosis(service, wait, remembered)),
     };
     let (status, diagnosis) = status::service(&facts);
     let ended = container.filter(|it| it.has_ended());
@@ -141,6 +147,7 @@ fn service(service: &Service, known: &Known<'_>) -> ServiceHealth {
         },
         exit_code: ended.map(|it| it.exit_code),
         published: container.map(|it| it.published.clone()).unwrap_or_default(),
+        probes: snapshot.map(|it| it.answers.clone()).unwrap_or_default(),
     }
 }
 
@@ -162,12 +169,22 @@ fn process(container: &Container) -> Process {
     }
 }
 
-fn diagnosis(
-    service: &Service,
-    wait: Option<&Wait>,
-    remembered: Option<&Diagnosis>,
-) -> Option<Diagnosis> {
+/// Before the first answer; without probes, a process that runs is ready.
+fn unprobed(service: &Service) -> status::Health {
+    match plan::is_probed(service) {
+        true => status::Health::Starting,
+        false => status::Health::Ready,
+    }
+}
+
+/// Something is in the way that does not go away by itself.
+fn hopeless(remembered: &Remembered) -> bool {
+    remembered.obstacle.as_ref().is_some_and(|it| it.reason.retry() == Retry::Never)
+}
+
+fn diagnosis(service: &Service, wait: Option<&Wait>, remembered: &Remembered) -> Option<Diagnosis> {
     match wait {
+        _ if remembered.obstacle.is_some() => remembered.obstacle.clone(),
         Some(Wait::Dependency { on, condition }) => {
             let wanted = match condition {
                 Condition::Started => "started",
@@ -180,6 +197,6 @@ fn diagnosis(
             let message = format!("there is no image {} on the daemon's host", service.image);
             Some(Diagnosis::new(Reason::ImageNotFound, message))
         }
-        _ => remembered.cloned(),
+        _ => remembered.diagnosis.clone(),
     }
 }

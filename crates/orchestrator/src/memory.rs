@@ -32,7 +32,11 @@ pub struct Remembered {
     pub diagnosis: Option<Diagnosis>,
     /// How often it was started again.
     pub restarts: u32,
+    /// Why its container cannot be made or changed now.
+    pub obstacle: Option<Diagnosis>,
     may_start: Option<MayStart>,
+    /// Of a service with probes: since when they said that its process was ready.
+    probed: Option<Option<DateTime<Utc>>>,
     judged: Option<Ending>,
     stopped: Option<(String, Option<Diagnosis>)>,
     restart_after: Option<DateTime<Utc>>,
@@ -46,7 +50,9 @@ static NOTHING: Remembered = Remembered {
     failed: false,
     diagnosis: None,
     restarts: 0,
+    obstacle: None,
     may_start: None,
+    probed: None,
     judged: None,
     stopped: None,
     restart_after: None,
@@ -99,14 +105,24 @@ impl Memory {
         remembered.stopped = Some((id.to_owned(), why));
     }
 
+    /// What probes said of the process that runs: since when it is ready.
+    pub fn probed(&mut self, service: &str, ready_since: Option<DateTime<Utc>>) {
+        self.services.entry(service.to_owned()).or_default().probed = Some(ready_since);
+    }
+
     /// A process was started again.
     pub fn started(&mut self, service: &str, again: bool) {
         let remembered = self.services.entry(service.to_owned()).or_default();
         remembered.restarts += u32::from(again);
-        remembered.stopped = None;
+        (remembered.stopped, remembered.probed) = (None, None);
     }
 
-    /// A container could not be made or started.
+    /// A step other than a start was refused (`why`) or done.
+    pub fn obstructed(&mut self, service: &str, why: Option<Diagnosis>) {
+        self.services.entry(service.to_owned()).or_default().obstacle = why;
+    }
+
+    /// A container could not be started.
     pub fn refused(&mut self, service: &Service, why: Diagnosis, now: DateTime<Utc>, random: f64) {
         let remembered = self.services.entry(service.name.clone()).or_default();
         let end = End { reason: why.reason, success: false, ready_for: Duration::ZERO, at: now };
@@ -144,12 +160,12 @@ impl Remembered {
             None if before || done => return,
             None => exit(container).diagnose(),
         };
-        let ran = container.finished_at.zip(container.started_at);
-        let ran = ran.and_then(|(end, start)| (end - start).to_std().ok()).unwrap_or_default();
+        let ready = container.finished_at.zip(self.probed.unwrap_or(container.started_at));
+        let ready_for = ready.and_then(|(end, since)| (end - since).to_std().ok());
         let end = End {
             reason: why.reason,
             success: container.exit_code == 0 && why.reason == crate::reason::Reason::Exited,
-            ready_for: ran,
+            ready_for: ready_for.unwrap_or_default(),
             at: container.finished_at.unwrap_or_default(),
         };
         self.judge(service, end, why, random);

@@ -21,7 +21,7 @@ use crate::observed::{Limits, Observed};
 use crate::spec::{Attachment, Condition, Resources, Stack};
 
 pub use order::levels;
-pub use service::current;
+pub use service::{current, is_probed};
 
 /// What shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]

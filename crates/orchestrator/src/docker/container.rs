@@ -10,14 +10,12 @@ use bollard::models::{
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
-    UploadToContainerOptionsBuilder,
 };
 use chrono::{DateTime, Utc};
 
 use super::{CALL_TIMEOUT, CREATE_TIMEOUT, Client, Error, NewContainer, STOP_TIMEOUT, create};
 use crate::naming;
 use crate::observed::{Container, Endpoint, Limits, State};
-use crate::spec::User;
 
 /// One CPU in the Engine's unit.
 const NANOS_PER_CPU_MILLI: i64 = 1_000_000;
@@ -111,20 +109,6 @@ impl Client {
             .await
     }
 
-    /// Gives the root of what is mounted at `target` to `user`, before the first start: a new
-    /// volume is root's, and no service is root.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn own(&self, id: &str, target: &str, user: User) -> Result<(), Error> {
-        let archive = folder(user).map_err(|error| Error::malformed("own", error.to_string()))?;
-        let options = UploadToContainerOptionsBuilder::new().path(target).build();
-        self.call("own volume", CALL_TIMEOUT, async |it| {
-            it.upload_to_container(id, Some(options), bollard::body_full(archive.into())).await
-        })
-        .await
-    }
-
     /// Removes a container, never its named volumes; one that is gone is fine.
     ///
     /// # Errors
@@ -209,19 +193,6 @@ fn read(it: ContainerInspectResponse) -> (Container, Labels) {
         pid: state.pid.unwrap_or(0),
     };
     (container, labels)
-}
-
-/// An archive of one folder that belongs to `user`.
-fn folder(user: User) -> std::io::Result<Vec<u8>> {
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(tar::EntryType::Directory);
-    header.set_uid(u64::from(user.uid));
-    header.set_gid(u64::from(user.gid));
-    header.set_mode(0o755);
-    header.set_size(0);
-    let mut archive = tar::Builder::new(Vec::new());
-    archive.append_data(&mut header, "./", std::io::empty())?;
-    archive.into_inner()
 }
 
 fn status(status: Status) -> State {

@@ -18,9 +18,8 @@ const TMP_BYTES: u64 = 64 << 20;
 const LOG_FILE_BYTES: &str = "50m";
 const LOG_FILES: &str = "3";
 
-/// Open files, and how many a process may ask for.
-const FILES_SOFT: i64 = 4_096;
-const FILES_HARD: i64 = 65_536;
+/// Open files of a process; more than the daemon itself may open would be refused.
+const FILES_MAX: i64 = 4_096;
 
 /// A container to be made.
 #[derive(Debug)]
@@ -72,6 +71,33 @@ pub(super) fn body(new: &NewContainer<'_>) -> ContainerCreateBody {
     }
 }
 
+/// Where a container that never runs has the volume that it was made for.
+pub(super) const AROUND: &str = "/cc-volume";
+
+/// A container that is made around a volume and never started.
+pub(super) fn around(
+    volume: &str,
+    image: &str,
+    labels: &BTreeMap<String, String>,
+) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        cmd: Some(vec!["never".to_owned()]),
+        labels: Some(labels.clone().into_iter().collect()),
+        host_config: Some(HostConfig {
+            network_mode: Some("none".to_owned()),
+            mounts: Some(vec![EngineMount {
+                typ: Some(MountType::VOLUME),
+                source: Some(volume.to_owned()),
+                target: Some(AROUND.to_owned()),
+                ..EngineMount::default()
+            }]),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
 fn host(new: &NewContainer<'_>) -> HostConfig {
     let service = new.service;
     let resources = service.resources;
@@ -85,8 +111,8 @@ fn host(new: &NewContainer<'_>) -> HostConfig {
         shm_size: i64::try_from(resources.shm_bytes).ok(),
         ulimits: Some(vec![ResourcesUlimits {
             name: Some("nofile".to_owned()),
-            soft: Some(FILES_SOFT),
-            hard: Some(FILES_HARD),
+            soft: Some(FILES_MAX),
+            hard: Some(FILES_MAX),
         }]),
         init: Some(service.init),
         network_mode: Some(network.unwrap_or_else(|| "none".to_owned())),

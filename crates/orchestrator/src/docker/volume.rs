@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::VolumeCreateRequest;
-use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder};
+use bollard::query_parameters::{
+    CreateContainerOptions, ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder,
+    UploadToContainerOptionsBuilder,
+};
 
 use super::container::{by_label, gone};
-use super::{CALL_TIMEOUT, CREATE_TIMEOUT, Client, Error};
+use super::{CALL_TIMEOUT, CREATE_TIMEOUT, Client, Error, create};
 use crate::naming;
 use crate::observed::Volume;
+use crate::spec::User;
 
 impl Client {
     /// The volumes that carry all these labels.
@@ -48,6 +52,41 @@ impl Client {
         Ok(volume.labels)
     }
 
+    /// Gives a volume's root to `user`: a new volume is root's, and no service is root.
+    ///
+    /// The Engine unpacks an archive as root, so that nothing needs to run: a container of `image`
+    /// is made around the volume, never started, and removed. One that a crash leaves behind
+    /// carries `labels`, by which it is found.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn own_volume(
+        &self,
+        volume: &str,
+        image: &str,
+        labels: &BTreeMap<String, String>,
+        user: User,
+    ) -> Result<(), Error> {
+        let body = create::around(volume, image, labels);
+        let made = self
+            .call("create container", CREATE_TIMEOUT, async |it| {
+                it.create_container(None::<CreateContainerOptions>, body).await
+            })
+            .await?;
+        let owned = self.unpack(&made.id, user).await;
+        self.remove_container(&made.id).await?;
+        owned
+    }
+
+    async fn unpack(&self, id: &str, user: User) -> Result<(), Error> {
+        let folder = folder(user).map_err(|error| Error::malformed("own", error.to_string()))?;
+        let options = UploadToContainerOptionsBuilder::new().path("/").build();
+        self.call("own volume", CALL_TIMEOUT, async |it| {
+            it.upload_to_container(id, Some(options), bollard::body_full(folder.into())).await
+        })
+        .await
+    }
+
     /// Removes a volume with its data; one that is gone is fine.
     ///
     /// # Errors
@@ -61,4 +100,17 @@ impl Client {
             .await;
         gone(removed)
     }
+}
+
+/// An archive of one folder, which belongs to `user`.
+fn folder(user: User) -> std::io::Result<Vec<u8>> {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_uid(u64::from(user.uid));
+    header.set_gid(u64::from(user.gid));
+    header.set_mode(0o755);
+    header.set_size(0);
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header, create::AROUND.trim_start_matches('/'), std::io::empty())?;
+    archive.into_inner()
 }

@@ -9,6 +9,7 @@ use crate::db::operation::{Operation, Step};
 use crate::db::stack::Stack as Row;
 use crate::diff::Change;
 use crate::health::{Health, ServiceHealth};
+use crate::probe::Answer;
 
 /// The stored spec.
 pub(super) fn spec(row: &Row) -> Result<v1::StackSpec, Failure> {
@@ -87,7 +88,17 @@ fn service(it: &ServiceHealth) -> v1::ServiceHealth {
         restarts: it.restarts,
         next_restart_at: it.next_restart_at.map(to_wire),
         exit_code: it.exit_code,
-        probes: Vec::new(),
+        probes: it.probes.iter().map(answer).collect(),
         published: it.published.clone(),
+    }
+}
+
+fn answer(it: &Answer) -> v1::ProbeOutput {
+    v1::ProbeOutput {
+        probe: it.purpose.as_str().to_owned(),
+        verdict: it.verdict.as_str().to_owned(),
+        output: it.output.clone(),
+        at: Some(to_wire(it.at)),
+        took: prost_types::Duration::try_from(it.took).ok(),
     }
 }

@@ -187,9 +187,15 @@ fn is_met(dependency: &Dependency, scene: &Scene<'_>) -> bool {
     reached || (!dependency.required && gave_up)
 }
 
+/// Whether probes say when it is ready.
+#[must_use]
+pub fn is_probed(service: &Service) -> bool {
+    service.probes.startup.is_some() || service.probes.readiness.is_some()
+}
+
 /// Without a probe, a process that runs is ready.
 fn is_ready(service: &Service, container: &Container, judged: &Judged) -> bool {
-    let probed = service.probes.startup.is_some() || service.probes.readiness.is_some();
+    let probed = is_probed(service);
     is_completed(service, container)
         || (container.state == State::Running && (!probed || judged.ready.contains(&service.name)))
 }

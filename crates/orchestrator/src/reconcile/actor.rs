@@ -1,6 +1,6 @@
 //! One project's loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,15 +16,16 @@ use crate::app::{App, Project};
 use crate::db;
 use crate::db::operation::Operation;
 use crate::db::stack::Stack as Row;
-use crate::health::{self, Health};
+use crate::health::{self, Health as StackHealth};
 use crate::memory::Memory;
 use crate::observe::observe;
-use crate::observed::Observed;
+use crate::observed::{Observed, State};
 use crate::operation::{self, Kind, Outcome};
-use crate::plan::{Desired, Judged, Plan, Step, Wish, plan};
+use crate::plan::{Desired, Judged, Plan, Step, Wish, current, plan};
+use crate::probe::{Probers, Redact, Snapshot, Target};
 use crate::reason::{Diagnosis, Reason, Retry};
-use crate::spec::Stack;
-use crate::status;
+use crate::spec::{Probes, Stack};
+use crate::status::Health;
 
 /// Events that come within this time are one.
 const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -49,6 +50,7 @@ pub(super) struct Actor {
     row: Option<Row>,
     stack: Option<(i64, Stack)>,
     known: Known,
+    probers: Probers,
     /// Plans in a row that had something to do.
     busy: u32,
     /// Plans in a row of which something was refused.
@@ -77,12 +79,14 @@ impl Actor {
             row: None,
             stack: None,
             known: Known::default(),
+            probers: Probers::default(),
             busy: 0,
             refused: 0,
         }
     }
 
     pub(super) async fn run(mut self, shutdown: Shutdown) {
+        let turned = self.probers.changed();
         loop {
             let looked = Instant::now();
             let next = tokio::select! {
@@ -100,6 +104,7 @@ impl Actor {
                 () = shutdown.cancelled() => return,
                 () = self.project.changed.notified() => {}
                 () = tokio::time::sleep(pause) => {}
+                () = turned.notified(), if !deaf => {}
                 () = self.project.happened.notified(), if !deaf => {
                     tokio::time::sleep_until(looked + DEBOUNCE).await;
                 }
@@ -125,18 +130,22 @@ impl Actor {
         let stack = self.stack(&row)?;
         let naming = self.app.naming(self.id);
         let observed = observe(&self.app.docker, &naming).await?;
+        for it in &observed.containers {
+            self.app.logs.attach(self.id, &it.service, &it.id, &self.app.docker);
+        }
         let user = self.app.config.user(row.number);
         self.learn(&row, &stack).await?;
         let desired = desire::desired(&row, &stack, &self.known, user);
         self.memory.look(&desired, &observed, rand::random());
-        let judged = self.judged();
+        let probes = self.watch(&desired, &observed);
+        let judged = self.judged(&probes);
         let plan = plan(&desired, &observed, &judged, Utc::now());
-        let health = self.publish(&desired, &observed, &plan);
+        let health = self.publish(&desired, &observed, &plan, &probes);
         if plan.is_empty() || !self.app.lease.may_start() {
             self.settle(operation.as_ref(), &health, &observed).await;
             return Ok(self.idle(&desired, &observed, &plan, operation.is_none()));
         }
-        self.expect(&plan, &judged);
+        self.expect(&plan, &probes);
         let operation_id = operation.as_ref().map(|it| it.id);
         let executor = Executor {
             app: &self.app,
@@ -195,19 +204,66 @@ impl Actor {
         Ok(())
     }
 
-    fn judged(&self) -> Judged {
-        self.memory.judged()
+    /// Has every process asked that runs, and answers what is known, by service.
+    fn watch(&mut self, desired: &Desired, observed: &Observed) -> BTreeMap<String, Snapshot> {
+        let mut probes = BTreeMap::new();
+        let mut asked = BTreeSet::new();
+        for service in desired.stack.services.values() {
+            let pinned = desired.pinned.get(&service.name);
+            let container = pinned.and_then(|it| current(observed, &service.name, &it.hash));
+            let Some(container) = container.filter(|it| it.state == State::Running) else {
+                continue;
+            };
+            let (Some(started_at), Wish::Running) = (container.started_at, desired.wish) else {
+                continue;
+            };
+            if service.probes == Probes::default() {
+                continue;
+            }
+            let target = Target {
+                container: container.id.clone(),
+                address: container.address(),
+                docker: self.app.docker.clone(),
+            };
+            // No secret reaches a container yet, so none can come out of one.
+            let redact: Redact = Arc::new(str::to_owned);
+            self.probers.follow(target, &service.probes, started_at, redact);
+            asked.insert(container.id.as_str());
+            if let Some(snapshot) = self.probers.snapshot(&container.id) {
+                self.memory.probed(&service.name, snapshot.ready_since);
+                probes.insert(service.name.clone(), snapshot);
+            }
+        }
+        self.probers.retain(&asked);
+        probes
     }
 
-    fn publish(&self, desired: &Desired, observed: &Observed, plan: &Plan) -> Health {
-        let probes = probes(&desired.stack);
-        let (memory, probes) = (&self.memory, &probes);
+    fn judged(&self, probes: &BTreeMap<String, Snapshot>) -> Judged {
+        let mut judged = self.memory.judged();
+        for (name, snapshot) in probes {
+            match snapshot.health {
+                Health::Ready => judged.ready.insert(name.clone()),
+                Health::Unhealthy | Health::TimedOut => judged.unhealthy.insert(name.clone()),
+                Health::Starting | Health::Unready | Health::Unknown => false,
+            };
+        }
+        judged
+    }
+
+    fn publish(
+        &self,
+        desired: &Desired,
+        observed: &Observed,
+        plan: &Plan,
+        probes: &BTreeMap<String, Snapshot>,
+    ) -> StackHealth {
+        let memory = &self.memory;
         let known = health::Known { desired, observed, plan, memory, probes };
         let health = health::health(&known, Utc::now());
         self.project.health.send_if_modified(|last| {
             // The time alone is no news.
             let news = last.as_ref().is_none_or(|it| {
-                Health { observed_at: health.observed_at, ..Health::clone(it) } != health
+                StackHealth { observed_at: health.observed_at, ..StackHealth::clone(it) } != health
             });
             *last = Some(Arc::new(health.clone()));
             news
@@ -224,13 +280,16 @@ impl Actor {
     }
 
     /// Processes that we are about to end did not fail.
-    fn expect(&mut self, plan: &Plan, judged: &Judged) {
+    fn expect(&mut self, plan: &Plan, probes: &BTreeMap<String, Snapshot>) {
         for step in plan.steps() {
             if let Step::Stop { service, id, .. } = step {
-                let why = judged
-                    .unhealthy
-                    .contains(service)
-                    .then(|| Diagnosis::new(Reason::Unhealthy, Reason::Unhealthy.text()));
+                let unwell = probes
+                    .get(service)
+                    .filter(|it| matches!(it.health, Health::Unhealthy | Health::TimedOut));
+                let why = unwell.map(|it| {
+                    let told = Diagnosis::new(Reason::Unhealthy, Reason::Unhealthy.text());
+                    it.diagnosis.clone().unwrap_or(told)
+                });
                 self.memory.stopping(service, id, why);
             }
         }
@@ -248,7 +307,12 @@ impl Actor {
             let service = desired.stack.services.get(refusal.step.service());
             if let Some(service) = service {
                 let why = refusal.diagnosis.clone();
-                self.memory.refused(service, why, Utc::now(), rand::random());
+                match refusal.step {
+                    Step::Start { .. } => {
+                        self.memory.refused(service, why, Utc::now(), rand::random());
+                    }
+                    _ => self.memory.obstructed(&service.name, Some(why)),
+                }
             }
             if let Step::CreateNetwork { network, .. } = &refusal.step
                 && refusal.diagnosis.reason == Reason::NetworkPoolExhausted
@@ -261,6 +325,10 @@ impl Actor {
         }
         let refused = |step: &Step| refusals.iter().any(|it| it.step == *step);
         for step in plan.steps().filter(|it| !refused(it)) {
+            let stood = refusals.iter().any(|it| it.step.service() == step.service());
+            if !stood && !step.service().is_empty() {
+                self.memory.obstructed(step.service(), None);
+            }
             if let Step::Start { service, id } = step {
                 let again = observed.of(service).any(|it| it.id == *id && it.started_at.is_some());
                 self.memory.started(service, again);
@@ -280,7 +348,12 @@ impl Actor {
     }
 
     /// Ends the operation when the stack is as it was asked to be, or does not get there.
-    async fn settle(&self, operation: Option<&Operation>, health: &Health, observed: &Observed) {
+    async fn settle(
+        &self,
+        operation: Option<&Operation>,
+        health: &StackHealth,
+        observed: &Observed,
+    ) {
         let Some(operation) = operation else { return };
         // Asked after we read the wish: this look says nothing about it.
         if self.row.as_ref().is_none_or(|it| it.version < operation.version) {
@@ -342,13 +415,4 @@ impl Actor {
         let doublings = (self.refused - 1).min(6);
         Next::Hold((Duration::from_secs(1) * (1 << doublings)).min(REFUSED_MAX))
     }
-}
-
-/// What probes say. Nobody asks yet: a service with a probe is on its way.
-fn probes(stack: &Stack) -> BTreeMap<String, status::Health> {
-    let probed = stack
-        .services
-        .values()
-        .filter(|it| it.probes.startup.is_some() || it.probes.readiness.is_some());
-    probed.map(|it| (it.name.clone(), status::Health::Starting)).collect()
 }

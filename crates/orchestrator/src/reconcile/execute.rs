@@ -29,7 +29,8 @@ pub(super) struct Executor<'a> {
 
 impl Executor<'_> {
     /// Executes the stages one after the other. A service whose step was refused is left alone;
-    /// when the daemon itself is the trouble, or the lease is lost, everything stops.
+    /// when a network or volume was refused, which services need, or the daemon itself is the
+    /// trouble, everything stops.
     pub(super) async fn execute(&self, plan: &Plan) -> Vec<Refusal> {
         let mut refusals: Vec<Refusal> = Vec::new();
         for stage in &plan.stages {
@@ -40,7 +41,7 @@ impl Executor<'_> {
                 .filter(|it| self.may(it));
             let done = join_all(left.map(|step| self.step(step))).await;
             refusals.extend(done.into_iter().filter_map(Result::err));
-            if refusals.iter().any(|it| it.transport) {
+            if refusals.iter().any(|it| it.transport || it.step.service().is_empty()) {
                 break;
             }
         }
@@ -163,9 +164,13 @@ impl Executor<'_> {
             return Ok(());
         };
         let user = service.hardening.user.unwrap_or(self.user);
-        let volumes = service.mounts.iter().filter(|it| !it.read_only);
-        for mount in volumes.filter(|it| matches!(it.kind, MountKind::Volume(_))) {
-            self.app.docker.own(id, &mount.target, user).await?;
+        let Some(pinned) = self.desired.pinned.get(name) else { return Ok(()) };
+        let labels = self.naming.labels();
+        for mount in service.mounts.iter().filter(|it| !it.read_only) {
+            if let MountKind::Volume(volume) = &mount.kind {
+                let volume = self.naming.volume(volume);
+                self.app.docker.own_volume(&volume, &pinned.image, &labels, user).await?;
+            }
         }
         Ok(())
     }

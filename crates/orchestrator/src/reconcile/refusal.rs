@@ -17,6 +17,10 @@ impl Refusal {
     pub(super) fn new(step: &Step, error: &Error) -> Self {
         let message = format!("{step}: {error}");
         let reason = match error {
+            // The network went while its container was started; it comes back by itself.
+            Error::Refused { status: 404, message, .. } if message.contains("network") => {
+                Reason::DaemonFailed
+            }
             Error::Refused { status, message, .. } => Reason::of_refusal(*status, message),
             Error::TooOld { .. } => Reason::DaemonTooOld,
             Error::Malformed { .. } => Reason::DaemonFailed,

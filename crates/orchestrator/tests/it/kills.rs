@@ -1,0 +1,85 @@
+//! Killed at every step of a plan, the next orchestrator finishes the work.
+
+use std::time::Duration;
+
+use orchestrator::Failpoint;
+use proto::orchestrator::v1;
+use testkit::eventually;
+
+use crate::world::{World, after, stack};
+
+/// Points of a first apply of [`spec`]: a network, a volume, two containers and two starts, one
+/// point before and one after each.
+const POINTS: u32 = 12;
+
+/// After the return, a stack is as it shall be within this time.
+const CONVERGED: Duration = Duration::from_secs(10);
+
+fn spec(world: &World) -> v1::StackSpec {
+    let mut store = world.service("store", "wait");
+    store.mounts = vec![v1::Mount {
+        kind: "volume".to_owned(),
+        source: "data".to_owned(),
+        target: "/data".to_owned(),
+        ..v1::Mount::default()
+    }];
+    let mut web = world.service("web", "wait");
+    web.depends_on = vec![after("store", "started")];
+    let volumes = vec![v1::VolumeSpec { name: "data".to_owned() }];
+    v1::StackSpec { volumes, ..stack([store, web]) }
+}
+
+/// Kills the orchestrator at the point, returns, and waits until all is well.
+async fn killed_at(point: u32) {
+    let mut world = World::without().await;
+    let failpoint = Failpoint::at(point);
+    world.serve(failpoint.clone()).await;
+    let operation = world.apply(spec(&world)).await.expect("a good spec");
+    tokio::time::timeout(CONVERGED, failpoint.reached()).await.expect("the point is reached");
+    world.kill().await;
+    let volumes = world.names("volume").await;
+
+    world.serve(Failpoint::default()).await;
+    let ended = eventually(CONVERGED, || async {
+        let operation = world.operation(&operation.id).await;
+        if operation.state == "running" { Err(operation) } else { Ok(operation) }
+    })
+    .await;
+    assert_eq!(ended.state, "succeeded", "at point {point}: {ended:#?}");
+    assert_eq!(world.containers("{{.State}}").await, ["running", "running"], "at {point}");
+    assert_eq!((world.ids("store").await.len(), world.ids("web").await.len()), (1, 1));
+    assert_eq!(world.names("network").await.len(), 1, "at point {point}");
+    let now = world.names("volume").await;
+    assert!(now.len() == 1 && volumes.iter().all(|it| now.contains(it)), "at point {point}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apply_that_is_killed_at_any_step_is_finished() {
+    for point in 0..POINTS {
+        killed_at(point).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_that_is_killed_at_any_step_is_finished() {
+    // Stop, remove, create, start; each with a point before and one after.
+    for point in 0..8 {
+        let mut world = World::start().await;
+        world.up(spec(&world)).await;
+        world.kill().await;
+        let volumes = world.names("volume").await;
+        let mut changed = spec(&world);
+        changed.services[0].environment.insert("COLOUR".to_owned(), "blue".to_owned());
+        let failpoint = Failpoint::at(point);
+        world.serve(failpoint.clone()).await;
+        let operation = world.apply(changed).await.expect("a good spec");
+        tokio::time::timeout(CONVERGED, failpoint.reached()).await.expect("it is reached");
+        world.kill().await;
+        world.serve(Failpoint::default()).await;
+        let ended = world.ended(&operation.id).await;
+        assert_eq!(ended.state, "succeeded", "at point {point}: {ended:#?}");
+        let env = world.inspect("store", "{{.Config.Env}}").await;
+        assert!(env.contains("COLOUR=blue"), "at point {point}: {env}");
+        assert_eq!(world.names("volume").await, volumes, "at point {point}");
+    }
+}

@@ -1,0 +1,12 @@
+//! What the crate promises, tested on a real Engine and a real database.
+
+mod crashes;
+mod health;
+mod kills;
+mod logs;
+mod probes;
+mod repair;
+mod replicas;
+mod stacks;
+mod usage;
+mod world;
