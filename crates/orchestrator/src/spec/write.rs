@@ -30,7 +30,7 @@ pub fn write(stack: &Stack) -> v1::StackSpec {
 
 /// The canonical form of a service.
 pub(super) fn service(service: &Service) -> v1::ServiceSpec {
-    let Service { resources, hardening, probes, restart, stop, scan, .. } = service;
+    let Service { restart, stop, scan, .. } = service;
     v1::ServiceSpec {
         name: service.name.clone(),
         image: service.image.clone(),
@@ -44,25 +44,9 @@ pub(super) fn service(service: &Service) -> v1::ServiceSpec {
         ports: service.ports.iter().map(port).collect(),
         mounts: service.mounts.iter().map(mount).collect(),
         depends_on: service.depends_on.iter().map(dependency).collect(),
-        resources: Some(v1::Resources {
-            cpu_millis: resources.cpu_millis,
-            memory_bytes: resources.memory_bytes,
-            pids: resources.pids,
-            shm_bytes: resources.shm_bytes,
-        }),
-        hardening: Some(v1::Hardening {
-            user: hardening
-                .user
-                .map(|User { uid, gid }| format!("{uid}:{gid}"))
-                .unwrap_or_default(),
-            read_only: Some(hardening.read_only),
-            cap_add: hardening.cap_add.clone(),
-        }),
-        probes: Some(v1::Probes {
-            startup: probes.startup.as_ref().map(probe),
-            readiness: probes.readiness.as_ref().map(probe),
-            liveness: probes.liveness.as_ref().map(probe),
-        }),
+        resources: Some(resources(&service.resources)),
+        hardening: Some(hardening(&service.hardening)),
+        probes: Some(probes(&service.probes)),
         restart: Some(v1::Restart {
             policy: word::write(&restart.policy, RESTART_POLICIES),
             attempts: restart.attempts,
@@ -76,6 +60,27 @@ pub(super) fn service(service: &Service) -> v1::ServiceSpec {
             severity: word::write(&scan.severity, SEVERITIES),
         }),
         one_shot: service.one_shot,
+    }
+}
+
+fn resources(resources: &super::Resources) -> v1::Resources {
+    let super::Resources { cpu_millis, memory_bytes, pids, shm_bytes } = *resources;
+    v1::Resources { cpu_millis, memory_bytes, pids, shm_bytes }
+}
+
+fn hardening(hardening: &super::Hardening) -> v1::Hardening {
+    v1::Hardening {
+        user: hardening.user.map(|User { uid, gid }| format!("{uid}:{gid}")).unwrap_or_default(),
+        read_only: Some(hardening.read_only),
+        cap_add: hardening.cap_add.clone(),
+    }
+}
+
+fn probes(probes: &super::Probes) -> v1::Probes {
+    v1::Probes {
+        startup: probes.startup.as_ref().map(probe),
+        readiness: probes.readiness.as_ref().map(probe),
+        liveness: probes.liveness.as_ref().map(probe),
     }
 }
 
