@@ -53,8 +53,9 @@ fn client() -> Client {
 
 /// Logs whose task runs as long as the process.
 fn start(folder: &Path) -> Logs {
-    let config = Config { service_bytes_max: LIMIT, total_bytes_max: LIMIT, days: 7 };
-    let logs = Logs::new(folder.to_owned(), config);
+    let folder = folder.to_owned();
+    let logs =
+        Logs::new(Config { folder, service_bytes_max: LIMIT, total_bytes_max: LIMIT, days: 7 });
     let mut tasks = chassis::Tasks::new(&Shutdown::new());
     let (running, shutdown) = (logs.clone(), tasks.shutdown());
     tasks.spawn("logs", async move { running.run(shutdown).await });
@@ -73,7 +74,7 @@ async fn flood(docker: &Docker, lines: u64, rate: u64, width: u64) -> String {
 /// Reads the container into the store and answers how long that took.
 async fn ingest(logs: &Logs, project: ProjectId, container: &str, lines: u64) -> Duration {
     let begin = Instant::now();
-    logs.attach(project, SERVICE, container, &client()).await;
+    logs.attach(project, SERVICE, container, &client());
     loop {
         let query = Query { tail: 1, ..Query::default() };
         let last = logs.query(project, query).await.unwrap_or_default();

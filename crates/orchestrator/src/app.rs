@@ -11,8 +11,10 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::docker;
 use crate::health::Health;
+use crate::logs::Logs;
 use crate::naming::Naming;
 use crate::reconcile::{Failpoint, Lease};
+use crate::usage::Usage;
 
 /// The parts of a running service.
 pub struct App {
@@ -22,8 +24,12 @@ pub struct App {
     pub pool: PgPool,
     /// The Engine.
     pub docker: docker::Client,
+    /// What services write.
+    pub logs: Logs,
     /// Whether we are the one that acts.
     pub lease: Lease,
+    /// What services use.
+    pub usage: Usage,
     /// Where tests break off; nowhere otherwise.
     pub failpoint: Failpoint,
     /// Wakes whoever looks for stacks that have no reconciler yet.
@@ -52,9 +58,11 @@ impl App {
         let docker = docker::Client::new(config.docker_socket.clone());
         Arc::new(Self {
             lease: Lease::new(),
+            logs: Logs::new(config.logs.clone()),
             config,
             pool,
             docker,
+            usage: Usage::default(),
             failpoint,
             stacks_changed: Notify::new(),
             operations: watch::Sender::new(0),

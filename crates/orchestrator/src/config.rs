@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+use crate::logs;
 use crate::spec::{Limits, User};
 
 /// User ids that each project has for its own.
@@ -31,6 +32,8 @@ pub struct Config {
     pub lease_ms: u64,
     /// How often everything is looked at although nothing happened; drawn apart by a fifth.
     pub resync_ms: u64,
+    /// Where the services' logs are kept, and how much of them.
+    pub logs: logs::Config,
 }
 
 impl Default for Config {
@@ -45,6 +48,7 @@ impl Default for Config {
             root_user,
             lease_ms: 6_000,
             resync_ms: 30_000,
+            logs: logs::Config::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The ways in: what callers ask of stacks, their health and their operations.
+//! The ways in: what callers ask of stacks, their health, their logs and their operations.
 
 mod health;
-pub mod logs;
+mod logs;
 mod operations;
 mod stacks;
 mod wire;
@@ -24,9 +24,10 @@ use tonic::{Request, Response, Status};
 use crate::app::App;
 
 /// The services by their full names.
-pub const NAMES: [&str; 3] = [
+pub const NAMES: [&str; 4] = [
     "commandcenter.orchestrator.v1.StackService",
     "commandcenter.orchestrator.v1.HealthService",
+    "commandcenter.orchestrator.v1.LogService",
     "commandcenter.orchestrator.v1.OperationService",
 ];
 
@@ -35,6 +36,7 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Adds the services to a server.
 pub fn add(routes: &mut RoutesBuilder, app: Arc<App>) {
+    logs::add(routes, app.logs.clone());
     let grpc = Grpc { app };
     routes.add_service(
         StackServiceServer::new(grpc.clone())
@@ -145,9 +147,9 @@ impl HealthService for Grpc {
 
     async fn get_resources(
         &self,
-        _request: Request<v1::GetResourcesRequest>,
+        request: Request<v1::GetResourcesRequest>,
     ) -> Result<Response<v1::StackResources>, Status> {
-        Err(Status::unimplemented("usage is not measured yet"))
+        self.answer(request, health::resources).await
     }
 
     async fn get_hardening(

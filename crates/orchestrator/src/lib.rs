@@ -86,7 +86,11 @@ async fn run(app: Arc<App>, readiness: Readiness, shutdown: Shutdown) -> anyhow:
     database::migrate(&app.pool, SCHEMA, &db::MIGRATOR).await?;
     app.set_owner(db::installation::id(&app.pool).await?);
     let mut tasks = Tasks::new(&shutdown);
+    let (usage, docker) = (app.usage.clone(), app.docker.clone());
+    tasks.spawn("usage", usage.run(docker, tasks.shutdown()));
     tasks.spawn("readiness", tell(app.clone(), readiness, tasks.shutdown()));
+    let (logs, shutdown) = (app.logs.clone(), tasks.shutdown());
+    tasks.spawn("logs", async move { logs.run(shutdown).await });
     tasks.spawn("reconcile", reconcile::run(app, tasks.shutdown()));
     tasks.join().await
 }

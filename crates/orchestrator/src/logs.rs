@@ -1,7 +1,7 @@
 //! One log for each service of a project, over restarts, recreation and removal.
 //!
 //! - From the Engine: [`frame`], [`line`], [`resume`] (pure: no line twice, none left out),
-//!   `reader` (a task for each container).
+//!   `reader` (a task for each container), `run` (all of them, and retention).
 //! - On disk: [`record`], `segment`, [`timeline`] (the store of one service).
 //! - For people: [`filter`], [`query`], `follow`, [`cursor`], [`level`], [`redact`].
 //!
@@ -14,38 +14,36 @@ mod follow;
 pub mod frame;
 pub mod level;
 pub mod line;
+mod mark;
 mod project;
 pub mod query;
 mod reader;
 pub mod record;
 pub mod redact;
 pub mod resume;
+mod run;
 mod scan;
 mod segment;
 pub mod timeline;
 
 use std::collections::HashMap;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use chassis::Shutdown;
 use chrono::Utc;
 use futures::Stream;
 use proto::{Failure, ProjectId, Reason};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::spawn_blocking;
 
 use crate::docker::Client;
 use project::{Project, Service};
 use query::{Entry, Query};
-use reader::Reader;
 use record::{Body, Draft, Kind, Mark};
 
 /// Containers that wait for their reader.
@@ -57,19 +55,15 @@ const READS_MAX: usize = 16;
 /// How long an answer may wait for its place.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often logs are cut down to their limits.
-const RETAIN_INTERVAL: Duration = Duration::from_secs(60);
-
 /// How often a process that stands by looks whether the folder is free.
 const LOCK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Held by the one process that writes.
-const LOCK_FILE: &str = ".lock";
-
-/// How much is kept.
+/// Where logs are kept, and how much of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// On a disk of this machine; made when it is not there.
+    pub folder: PathBuf,
     /// Of one service, on disk.
     pub service_bytes_max: u64,
     /// Of all services, on disk.
@@ -80,7 +74,8 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { service_bytes_max: 200 << 20, total_bytes_max: 5 << 30, days: 7 }
+        let folder = "/var/lib/commandcenter/logs".into();
+        Self { folder, service_bytes_max: 200 << 20, total_bytes_max: 5 << 30, days: 7 }
     }
 }
 
@@ -91,7 +86,6 @@ pub struct Logs {
 }
 
 struct Inner {
-    folder: PathBuf,
     config: Config,
     /// While this process writes.
     owned: Mutex<Option<Owned>>,
@@ -105,9 +99,6 @@ struct Owned {
     projects: HashMap<ProjectId, Arc<Project>>,
 }
 
-/// How to wake the reader of a container, and its task.
-type Known = HashMap<String, (Arc<Notify>, tokio::task::Id)>;
-
 struct Attach {
     project: ProjectId,
     service: String,
@@ -116,65 +107,23 @@ struct Attach {
 }
 
 impl Logs {
-    /// Logs that lie in a folder, which is made when they are first written. Nothing is read or
-    /// written before [`Logs::run`].
+    /// Nothing is read or written before [`Logs::run`].
     #[must_use]
-    pub fn new(folder: PathBuf, config: Config) -> Self {
+    pub fn new(config: Config) -> Self {
         let (attach, attached) = mpsc::channel(ATTACH_MAX);
         let (owned, reads) = (Mutex::default(), Semaphore::new(READS_MAX));
         let attached = tokio::sync::Mutex::new(attached);
-        let inner = Inner { folder, config, owned, reads, attach, attached };
+        let inner = Inner { config, owned, reads, attach, attached };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Reads the containers that are attached, and keeps the logs within their limits. Waits while
-    /// another process has the folder.
-    ///
-    /// # Errors
-    /// When the folder cannot be made or locked.
-    pub async fn run(&self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let mut attached = self.inner.attached.lock().await;
-        if !self.own(&shutdown).await? {
-            return Ok(());
-        }
-        let mut readers: JoinSet<String> = JoinSet::new();
-        let mut known = Known::new();
-        let mut retain = interval(RETAIN_INTERVAL);
-        retain.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => break,
-                Some(attach) = attached.recv() => {
-                    self.read(attach, &mut readers, &mut known, &shutdown).await;
-                }
-                Some(ended) = readers.join_next() => match ended {
-                    Ok(container) => drop(known.remove(&container)),
-                    Err(error) => {
-                        tracing::error!(%error, "the reader of a log ended");
-                        known.retain(|_, (_, task)| *task != error.id());
-                    }
-                },
-                _ = retain.tick() => self.retain().await,
-            }
-        }
-        while readers.join_next().await.is_some() {}
-        *self.owned() = None;
-        Ok(())
-    }
-
-    /// Reads a container's log into its service's from where that ends. Say it again whenever the
-    /// container was started: a reader that rests is woken.
-    pub async fn attach(
-        &self,
-        project: ProjectId,
-        service: &str,
-        container: &str,
-        docker: &Client,
-    ) {
+    /// Reads a container's log into its service's from where that ends. Say it again with every
+    /// look: a reader that rests is woken, and one that could not begin tries again.
+    pub fn attach(&self, project: ProjectId, service: &str, container: &str, docker: &Client) {
         let (service, container) = (service.to_owned(), container.to_owned());
         let attach = Attach { project, service, container, docker: docker.clone() };
-        // The receiver lives as long as we do.
-        self.inner.attach.send(attach).await.ok();
+        // While another process has the folder, nobody takes them, and the next look repeats it.
+        self.inner.attach.try_send(attach).ok();
     }
 
     /// Notes in a service's log what happened to its container.
@@ -252,75 +201,14 @@ impl Logs {
         let logs = self.clone();
         self.blocking(move || {
             let mut owned = logs.owned();
-            owned.as_mut().ok_or_else(stands_by)?.projects.remove(&project);
-            match fs::remove_dir_all(logs.inner.folder.join(project.to_string())) {
+            let known = owned.as_mut().ok_or_else(stands_by)?.projects.remove(&project);
+            known.inspect(|it| it.close());
+            match fs::remove_dir_all(logs.inner.config.folder.join(project.to_string())) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk(error)),
                 _ => Ok(()),
             }
         })
         .await
-    }
-
-    /// Waits for the folder; `false` when we were asked to stop first.
-    async fn own(&self, shutdown: &Shutdown) -> anyhow::Result<bool> {
-        let folder = &self.inner.folder;
-        let shown = folder.display();
-        fs::create_dir_all(folder).with_context(|| format!("{shown} cannot be made"))?;
-        let path = folder.join(LOCK_FILE);
-        let lock = File::create(&path).with_context(|| format!("{shown} cannot be written"))?;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| format!("{shown} cannot be locked"));
-                }
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(false),
-                () = sleep(LOCK_INTERVAL) => {}
-            }
-        }
-        *self.owned() = Some(Owned { _lock: lock, projects: HashMap::new() });
-        Ok(true)
-    }
-
-    async fn read(
-        &self,
-        attach: Attach,
-        readers: &mut JoinSet<String>,
-        known: &mut Known,
-        shutdown: &Shutdown,
-    ) {
-        let Attach { project, service, container, docker } = attach;
-        if let Some((wake, _)) = known.get(&container) {
-            return wake.notify_one();
-        }
-        let (logs, name) = (self.clone(), service.clone());
-        let opened = self
-            .blocking(move || {
-                let project = logs.project(project)?;
-                let service = project.make(&name).map_err(disk)?;
-                Ok((project, service))
-            })
-            .await;
-        let (project, service) = match opened {
-            Ok(opened) => opened,
-            // The reconciler attaches again with its next look.
-            Err(error) => {
-                tracing::error!(%project, service, %error, "the log cannot be opened");
-                return;
-            }
-        };
-        let wake = Arc::new(Notify::new());
-        let id = container.clone();
-        let reader = Reader { project, service, container, docker, wake: wake.clone() };
-        let shutdown = shutdown.clone();
-        let task = readers.spawn(async move {
-            reader.run(shutdown).await;
-            reader.container
-        });
-        known.insert(id, (wake, task.id()));
     }
 
     /// A project's logs, opened when nobody has. Blocks.
@@ -330,7 +218,7 @@ impl Logs {
         if let Some(project) = owned.projects.get(&id) {
             return Ok(project.clone());
         }
-        let folder = self.inner.folder.join(id.to_string());
+        let folder = self.inner.config.folder.join(id.to_string());
         let project = Arc::new(Project::open(&folder).map_err(disk)?);
         owned.projects.insert(id, project.clone());
         Ok(project)
@@ -353,46 +241,6 @@ impl Logs {
         }
         let services = follow::select(&project, &query.services);
         Ok((project, services))
-    }
-
-    /// Cuts the logs of all projects down to their limits.
-    async fn retain(&self) {
-        let logs = self.clone();
-        let retained = self.blocking(move || logs.retain_now()).await;
-        if let Err(error) = retained {
-            tracing::warn!(%error, "logs are not kept within their limits");
-        }
-    }
-
-    fn retain_now(&self) -> Result<(), Failure> {
-        let Config { service_bytes_max, total_bytes_max, days } = self.inner.config;
-        let age = chrono::TimeDelta::days(i64::from(days));
-        let before = (Utc::now() - age).timestamp_nanos_opt().unwrap_or_default();
-        let mut services = Vec::new();
-        for entry in fs::read_dir(&self.inner.folder).map_err(disk)? {
-            let name = entry.map_err(disk)?.file_name();
-            if let Some(id) = name.to_str().and_then(|name| name.parse().ok()) {
-                services.extend(self.project(id)?.services());
-            }
-        }
-        for service in &services {
-            service.timeline.retain(service_bytes_max, before);
-        }
-        let mut total: u64 = services.iter().map(|it| it.timeline.bytes()).sum();
-        // Of all services, the oldest goes first, one segment at a time.
-        while total > total_bytes_max {
-            let oldest = services
-                .iter()
-                .filter_map(|it| Some((it.timeline.oldest()?, it)))
-                .min_by_key(|it| it.0);
-            let Some((_, service)) = oldest else { break };
-            let removed = service.timeline.retain(service.timeline.bytes() - 1, before);
-            if removed == 0 {
-                break;
-            }
-            total -= removed;
-        }
-        Ok(())
     }
 
     /// Runs what waits for a disk, at most [`READS_MAX`] at once.

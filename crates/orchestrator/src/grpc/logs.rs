@@ -23,9 +23,6 @@ use crate::logs::level::Level;
 use crate::logs::query::{Entry, Query, Shown, TAIL_MAX};
 use crate::logs::record::{Gap, Kind, Record};
 
-/// The service by its full name.
-pub const NAME: &str = "commandcenter.orchestrator.v1.LogService";
-
 /// Records for a caller that does not say how many.
 const TAIL_DEFAULT: u32 = 100;
 
@@ -36,7 +33,7 @@ const SERVICES_MAX: usize = 50;
 const CONTAINS_BYTES_MAX: usize = 1_024;
 
 /// Adds the service to a server.
-pub fn add(routes: &mut RoutesBuilder, logs: Logs) {
+pub(super) fn add(routes: &mut RoutesBuilder, logs: Logs) {
     let service = LogServiceServer::new(Grpc { logs });
     routes.add_service(service.max_encoding_message_size(MESSAGE_BYTES_MAX));
 }

@@ -34,7 +34,7 @@ pub(super) struct Follower {
     project: Arc<Project>,
     query: Query,
     place: Place,
-    changes: watch::Receiver<()>,
+    changes: watch::Receiver<bool>,
     /// How far it is behind: what it is told depends on whether it had caught up before.
     caught_up: bool,
     _permits: Vec<OwnedSemaphorePermit>,
@@ -76,23 +76,25 @@ impl Follower {
     /// The batches; an empty one only says that we are there.
     pub(super) fn batches(self) -> impl Stream<Item = Result<Vec<Entry>, Failure>> + Send {
         stream::try_unfold(self, async |mut follower| {
-            let batch = follower.next().await?;
-            Ok(Some((batch, follower)))
+            Ok(follower.next().await?.map(|batch| (batch, follower)))
         })
     }
 
-    async fn next(&mut self) -> Result<Vec<Entry>, Failure> {
+    /// `None` when this process no longer has the logs; the cursor is good for the next one.
+    async fn next(&mut self) -> Result<Option<Vec<Entry>>, Failure> {
         loop {
             // What is announced from here on is read in the next round.
-            self.changes.borrow_and_update();
+            if *self.changes.borrow_and_update() {
+                return Ok(None);
+            }
             let first = matches!(self.place, Place::Start);
             let batch = self.read().await?;
             if !batch.is_empty() || first {
-                return Ok(batch);
+                return Ok(Some(batch));
             }
             // The project holds the sender, and we hold the project.
             if timeout(KEEPALIVE, self.changes.changed()).await.is_err() {
-                return Ok(Vec::new());
+                return Ok(Some(Vec::new()));
             }
         }
     }

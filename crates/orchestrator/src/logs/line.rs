@@ -1,4 +1,4 @@
-//! Joins the pieces of lines that the Engine cut at 16 KiB.
+//! Joins the pieces of lines that the Engine cut at 16 KiB, and drops those that it sends twice.
 
 use std::collections::VecDeque;
 
@@ -26,6 +26,12 @@ const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How much later than its first piece the rest of a line may come, by the Engine's clock.
 const HELD_NS_MAX: i64 = 10_000_000_000;
 
+/// Pieces that are remembered: when its file rotates, the Engine sends the last few again.
+const RECENT_MAX: usize = 1_024;
+
+/// What tells a piece from all others: time, output, length and checksum.
+type Identity = (i64, Output, usize, u32);
+
 /// Joins pieces and hands lines out in the order in which they began, over both outputs: what was
 /// handed out is then a prefix of the Engine's log, and its last line says where to go on.
 ///
@@ -41,6 +47,8 @@ pub struct Joiner {
     /// The times of lines that were cut and whose rest is dropped, by output.
     cut: [Option<i64>; 2],
     held_bytes: usize,
+    recent: VecDeque<Identity>,
+    newest: Option<i64>,
 }
 
 impl Joiner {
@@ -56,10 +64,12 @@ impl Joiner {
             return;
         }
         self.cut[output] = None;
-        let number = match self.open[output] {
-            Some(number) if self.queue[self.place(number)].at == frame.at => number,
-            _ => self.begin(frame),
-        };
+        let open = self.open[output].filter(|&it| self.queue[self.place(it)].at == frame.at);
+        if self.is_repeated(frame, open.is_some()) {
+            self.cut[output] = (!ended).then_some(frame.at);
+            return;
+        }
+        let number = open.unwrap_or_else(|| self.begin(frame));
         self.open[output] = (!ended).then_some(number);
         self.held_bytes += piece.len();
         let place = self.place(number);
@@ -86,6 +96,23 @@ impl Joiner {
     /// The processes have ended: nothing can follow an unfinished line.
     pub fn finish(&mut self) {
         self.open = [None; 2];
+    }
+
+    /// Whether a piece was sent before. Pieces of one line may be alike, so one that goes on with
+    /// an unfinished line is taken for new. Time that goes on costs no search.
+    fn is_repeated(&mut self, frame: &Frame, goes_on: bool) -> bool {
+        let sum = crc32fast::hash(&frame.bytes);
+        let identity = (frame.at, frame.output, frame.bytes.len(), sum);
+        let later = self.newest.is_none_or(|newest| frame.at > newest);
+        if !later && !goes_on && self.recent.contains(&identity) {
+            return true;
+        }
+        self.newest = self.newest.max(Some(frame.at));
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(identity);
+        false
     }
 
     fn place(&self, number: u64) -> usize {

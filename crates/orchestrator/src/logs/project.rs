@@ -31,7 +31,8 @@ pub(super) struct Project {
     folder: PathBuf,
     services: Mutex<BTreeMap<Arc<str>, Arc<Service>>>,
     redactor: RwLock<Arc<Redactor>>,
-    changed: watch::Sender<()>,
+    /// Changes with every record; `true` when no more will come.
+    changed: watch::Sender<bool>,
 }
 
 impl Project {
@@ -55,7 +56,7 @@ impl Project {
             folder: folder.to_owned(),
             services: Mutex::new(services),
             redactor: RwLock::default(),
-            changed: watch::Sender::new(()),
+            changed: watch::Sender::new(false),
         })
     }
 
@@ -87,11 +88,16 @@ impl Project {
 
     /// Tells followers that there is more.
     pub(super) fn announce(&self) {
-        self.changed.send_replace(());
+        self.changed.send_modify(|_| {});
     }
 
-    /// Hears [`Project::announce`].
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
+    /// Ends all followers.
+    pub(super) fn close(&self) {
+        self.changed.send_replace(true);
+    }
+
+    /// Hears [`Project::announce`] and [`Project::close`].
+    pub(super) fn changes(&self) -> watch::Receiver<bool> {
         self.changed.subscribe()
     }
 

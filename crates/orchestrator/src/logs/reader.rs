@@ -13,9 +13,10 @@ use tokio::time::{sleep, timeout};
 use super::frame::{self, Decoder};
 use super::level::Level;
 use super::line::{Joiner, Line};
+use super::mark::{drafts, happened, removed};
 use super::project::{Project, Service};
 use super::record::{Body, Draft, Gap, Kind};
-use super::resume::{self, Resume};
+use super::resume::{self, Point, Resume};
 use crate::docker::{self, Client, Part};
 
 /// A batch is stored when it has grown to this, in bytes, or when nothing more is there.
@@ -74,7 +75,9 @@ impl Reader {
     /// Reads until the container is gone.
     pub(super) async fn run(&self, shutdown: Shutdown) {
         let (mut retry, mut drained) = (RETRY_MIN, None);
+        let source = resume::source(&self.container);
         loop {
+            let before = self.service.timeline.point(source);
             let turn = tokio::select! {
                 () = shutdown.cancelled() => return,
                 turn = self.turn(drained) => turn,
@@ -92,7 +95,8 @@ impl Reader {
                 Err(error) => {
                     let container = &self.container;
                     tracing::warn!(container, %error, "log not read; trying again");
-                    retry = (retry * 2).min(RETRY_MAX);
+                    let stuck = self.service.timeline.point(source) == before;
+                    retry = if stuck { (retry * 2).min(RETRY_MAX) } else { RETRY_MIN };
                     retry
                 }
             };
@@ -107,18 +111,22 @@ impl Reader {
     /// Reads once to the end of the stream.
     async fn turn(&self, drained: Option<Option<DateTime<Utc>>>) -> Result<Next, Error> {
         let Some((container, _)) = self.docker.container(&self.container).await? else {
+            self.removed().await;
             return Ok(Next::Gone);
         };
         let up = container.is_up();
         if !up && drained == Some(container.finished_at) {
             return Ok(Next::Rest(container.finished_at));
         }
-        let point = self.service.timeline.point(resume::source(&self.container));
+        let source = resume::source(&self.container);
+        let point = self.service.timeline.point(source);
+        let fresh = self.service.timeline.last() == 0;
+        let (before, after) = happened(&container, point, fresh);
         let mut pump = Pump {
             decoder: Decoder::default(),
             joiner: Joiner::default(),
             resume: Resume::new(point),
-            batch: Vec::new(),
+            batch: drafts(source, before),
             batch_bytes: 0,
         };
         let part = Part { since: pump.resume.since(), follow: up, tail: None };
@@ -131,9 +139,22 @@ impl Reader {
             pump.joiner.finish();
         }
         self.take(&mut pump);
+        if ended.is_ok() {
+            pump.batch.extend(drafts(source, after));
+        }
         self.store(&mut pump).await;
         ended?;
         Ok(if up { Next::Again } else { Next::Rest(container.finished_at) })
+    }
+
+    /// Notes that the container whose log this is was removed.
+    async fn removed(&self) {
+        let source = resume::source(&self.container);
+        if self.service.timeline.point(source) == Point::default() {
+            return;
+        }
+        let mark = removed(&self.container, Utc::now());
+        self.keep(drafts(source, vec![mark])).await;
     }
 
     async fn pump(
@@ -213,17 +234,20 @@ impl Reader {
         }
     }
 
-    /// Stores the batch, however long that takes: meanwhile Docker keeps what comes.
     async fn store(&self, pump: &mut Pump) {
-        if pump.batch.is_empty() {
-            return;
+        if !pump.batch.is_empty() {
+            pump.batch_bytes = 0;
+            pump.batch = self.keep(std::mem::take(&mut pump.batch)).await;
         }
-        let mut batch = Arc::new(std::mem::take(&mut pump.batch));
-        pump.batch_bytes = 0;
+    }
+
+    /// Stores records, however long that takes: meanwhile Docker keeps what comes. Answers the
+    /// emptied buffer.
+    async fn keep(&self, batch: Vec<Draft>) -> Vec<Draft> {
+        let mut batch = Arc::new(batch);
         loop {
             let (service, drafts) = (self.service.clone(), batch.clone());
-            let stored = spawn_blocking(move || service.timeline.append(&drafts)).await;
-            match stored {
+            match spawn_blocking(move || service.timeline.append(&drafts)).await {
                 Ok(Ok(_)) => break,
                 Ok(Err(error)) => {
                     let service = &self.service.name;
@@ -234,11 +258,9 @@ impl Reader {
             sleep(STORE_RETRY).await;
         }
         self.project.announce();
-        // The buffer goes on being used.
-        if let Some(batch) = Arc::get_mut(&mut batch) {
-            batch.clear();
-            pump.batch = std::mem::take(batch);
-        }
+        let mut drafts = Arc::get_mut(&mut batch).map(std::mem::take).unwrap_or_default();
+        drafts.clear();
+        drafts
     }
 }
 

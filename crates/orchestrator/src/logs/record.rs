@@ -166,6 +166,7 @@ fn checkpoint(points: &[(u32, Point)], to: &mut Vec<u8>) {
         to.extend(point.at.to_le_bytes());
         to.extend(point.count.to_le_bytes());
         to.extend(point.newest.to_le_bytes());
+        to.extend(point.marked.to_le_bytes());
     }
 }
 
@@ -222,6 +223,11 @@ impl<'a> Raw<'a> {
         self.level
     }
 
+    /// Whether it tells what happened to a container.
+    pub(super) fn is_mark(&self) -> bool {
+        self.tag == MARK
+    }
+
     /// Whether it is a gap, which no filter hides.
     pub(super) fn is_gap(&self) -> bool {
         self.tag == GAP
@@ -251,7 +257,7 @@ impl<'a> Raw<'a> {
 
     /// The resume points of a checkpoint.
     pub(super) fn checkpoint(&self) -> Option<Vec<(u32, Point)>> {
-        const POINT_BYTES: usize = 24;
+        const POINT_BYTES: usize = 32;
         if self.tag != CHECKPOINT {
             return None;
         }
@@ -262,7 +268,8 @@ impl<'a> Raw<'a> {
                 let at = i64::from_le_bytes(*bytes[4..].first_chunk()?);
                 let count = u32::from_le_bytes(*bytes[12..].first_chunk()?);
                 let newest = i64::from_le_bytes(*bytes[16..].first_chunk()?);
-                Some((source, Point { at, count, newest }))
+                let marked = i64::from_le_bytes(*bytes[24..].first_chunk()?);
+                Some((source, Point { at, count, newest, marked }))
             })
             .collect()
     }
@@ -289,8 +296,10 @@ mod tests {
         });
         let gap = (any::<i64>(), any::<i64>(), any::<u64>(), "[a-z ]{0,20}")
             .prop_map(|(from, to, lines, reason)| Kind::Gap(Gap { from, to, lines, reason }));
-        let point = (any::<u32>(), any::<i64>(), any::<u32>(), any::<i64>())
-            .prop_map(|(source, at, count, newest)| (source, Point { at, count, newest }));
+        let point = (any::<u32>(), any::<i64>(), any::<u32>(), any::<i64>(), any::<i64>())
+            .prop_map(|(source, at, count, newest, marked)| {
+                (source, Point { at, count, newest, marked })
+            });
         prop_oneof![
             4 => line.prop_map(Body::Record),
             1 => mark.prop_map(Body::Record),

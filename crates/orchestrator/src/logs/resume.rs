@@ -5,6 +5,9 @@
 //! time. The clock may step back: what is not newer than the newest line is skipped until the last
 //! line has come again.
 
+/// How much older than the line before it a line may be.
+const DISORDER_NS_MAX: i64 = 1_000_000_000;
+
 /// What was kept of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Point {
@@ -14,6 +17,8 @@ pub struct Point {
     pub count: u32,
     /// The newest time of all.
     pub newest: i64,
+    /// Of the newest mark, so that no start and no end is told twice; 0 when there is none.
+    pub marked: i64,
 }
 
 impl Point {
@@ -49,10 +54,11 @@ impl Resume {
         self.point
     }
 
-    /// The time from which the Engine shall send, in nanoseconds; `None`: from the beginning.
+    /// The time from which the Engine shall send, in nanoseconds; `None`: from the beginning. The
+    /// two outputs are stamped apart, so a line may be a little older than the one before it.
     #[must_use]
     pub fn since(&self) -> Option<i64> {
-        (self.point.count > 0).then_some(self.point.at)
+        (self.point.count > 0).then_some(self.point.at.saturating_sub(DISORDER_NS_MAX))
     }
 
     /// The stream begins anew at [`Resume::since`].

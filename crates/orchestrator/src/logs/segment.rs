@@ -77,16 +77,15 @@ impl Points {
         self.0.iter().find(|it| it.0 == source).map(|it| it.1).unwrap_or_default()
     }
 
-    fn step(&mut self, source: u32, at: i64) {
-        if let Some((_, point)) = self.0.iter_mut().find(|it| it.0 == source) {
-            return point.step(at);
-        }
-        if self.0.len() == POINTS_MAX {
-            self.0.remove(0);
-        }
-        let mut point = Point::default();
-        point.step(at);
-        self.0.push((source, point));
+    fn of(&mut self, source: u32) -> &mut Point {
+        let place = self.0.iter().position(|it| it.0 == source).unwrap_or_else(|| {
+            if self.0.len() == POINTS_MAX {
+                self.0.remove(0);
+            }
+            self.0.push((source, Point::default()));
+            self.0.len() - 1
+        });
+        &mut self.0[place].1
     }
 }
 
@@ -120,7 +119,10 @@ impl Index {
         block.worst = block.worst.max(if raw.is_gap() { ALWAYS } else { raw.level() });
         self.next += 1;
         if raw.line().is_some() {
-            self.points.step(raw.source, raw.at);
+            self.points.of(raw.source).step(raw.at);
+        } else if raw.is_mark() && raw.source != 0 {
+            let point = self.points.of(raw.source);
+            point.marked = point.marked.max(raw.at);
         }
     }
 

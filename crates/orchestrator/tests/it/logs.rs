@@ -1,7 +1,9 @@
 //! Logs of real containers: each line once and in order, through everything that breaks a stream.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chassis::Shutdown;
@@ -9,12 +11,24 @@ use futures::StreamExt as _;
 use orchestrator::docker::Client;
 use orchestrator::logs::frame::Output;
 use orchestrator::logs::query::{Entry, Query, Shown};
-use orchestrator::logs::record::{Event, Kind, Mark};
+use orchestrator::logs::record::{Event, Kind, Mark, Record};
 use orchestrator::logs::{Config, Logs};
-use proto::{ProjectId, Reason};
+use proto::orchestrator::v1;
+use proto::orchestrator::v1::log_record;
+use proto::orchestrator::v1::log_service_client::LogServiceClient;
+use proto::{Failure, ProjectId, Reason};
 use secrecy::SecretString;
 use testkit::{Docker, eventually};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
+
+use crate::world::World;
+
+const SOCKET: &str = "/var/run/docker.sock";
+
+/// These containers need nobody.
+const ALONE: [&str; 2] = ["--network", "none"];
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -26,8 +40,8 @@ struct Running {
 }
 
 impl Running {
-    fn start(folder: &Path, config: Config) -> Self {
-        let logs = Logs::new(folder.to_owned(), config);
+    fn start(folder: &Path) -> Self {
+        let logs = Logs::new(Config { folder: folder.to_owned(), ..Config::default() });
         let (shutdown, mut tasks) = (Shutdown::new(), JoinSet::new());
         let (running, token) = (logs.clone(), shutdown.clone());
         tasks.spawn(async move { running.run(token).await });
@@ -42,8 +56,8 @@ impl Running {
         }
     }
 
-    async fn attach(&self, project: ProjectId, container: &str) {
-        self.logs.attach(project, "web", container, &client()).await;
+    fn attach(&self, project: ProjectId, container: &str) {
+        self.logs.attach(project, "web", container, &client());
     }
 
     /// Everything in the log of the service.
@@ -62,6 +76,16 @@ impl Running {
         }
     }
 
+    /// Waits until there are so many lines: one output may be a moment behind the other.
+    async fn whole(&self, project: ProjectId, lines: u64) -> Vec<Entry> {
+        eventually(DEADLINE, || async {
+            let all = self.all(project).await;
+            let seen = texts(&all).len() as u64;
+            if seen >= lines { Ok(all) } else { Err(seen) }
+        })
+        .await
+    }
+
     /// Waits until the number `last` is there.
     async fn numbers(&self, project: ProjectId, last: u64) -> Vec<Entry> {
         eventually(DEADLINE, || async {
@@ -74,7 +98,7 @@ impl Running {
 }
 
 fn client() -> Client {
-    Client::new("/var/run/docker.sock".into())
+    Client::new(SOCKET.into())
 }
 
 fn web() -> Vec<String> {
@@ -90,6 +114,13 @@ fn texts(entries: &[Entry]) -> Vec<String> {
         Shown::Lag(_) => None,
     };
     entries.iter().filter_map(text).collect()
+}
+
+fn event(entry: &Entry) -> Option<Event> {
+    match &entry.shown {
+        Shown::Record(Record { kind: Kind::Mark(mark), .. }) => Some(mark.event),
+        Shown::Record(_) | Shown::Lag(_) => None,
+    }
 }
 
 fn number(line: &str) -> Option<u64> {
@@ -134,12 +165,12 @@ async fn every_line_comes_once_through_restarts_a_recreate_and_a_reader_that_was
     let project = ProjectId::generate();
     let volume = docker.run(&["volume", "create", "--label", &docker.label()]).await;
     let mount = format!("{volume}:/data");
-    let flags = ["--volume", &mount, "--stop-timeout", "10"];
+    let flags = ["--network", "none", "--volume", &mount];
     let lines = format!("lines={LINES}");
     let actions = ["flood", &lines, "rate=8000", "width=100", "state=/data/done", "+", "wait"];
     let mut container = docker.run_chaosd(&flags, &actions).await;
-    let mut running = Running::start(folder.path(), Config::default());
-    running.attach(project, &container).await;
+    let mut running = Running::start(folder.path());
+    running.attach(project, &container);
     for turn in 1..=6 {
         running.numbers(project, turn * LINES / 8).await;
         match turn {
@@ -147,31 +178,25 @@ async fn every_line_comes_once_through_restarts_a_recreate_and_a_reader_that_was
             2 | 5 => {
                 running.stop().await;
                 docker.run(&["restart", &container]).await;
-                running = Running::start(folder.path(), Config::default());
-                running.attach(project, &container).await;
+                running = Running::start(folder.path());
+                running.attach(project, &container);
             }
             // The container is replaced by another.
             3 => {
                 let old = container;
                 docker.run(&["stop", &old]).await;
                 container = docker.run_chaosd(&flags, &actions).await;
-                running.attach(project, &container).await;
+                running.attach(project, &container);
                 running.numbers(project, last_number(&docker, &old).await).await;
                 docker.run(&["rm", &old]).await;
             }
             _ => {
                 docker.run(&["restart", &container]).await;
-                running.attach(project, &container).await;
+                running.attach(project, &container);
             }
         }
     }
-    // The other output may be a moment behind the last line.
-    let all = eventually(DEADLINE, || async {
-        let all = running.all(project).await;
-        let lines = texts(&all).len() as u64;
-        if lines >= LINES { Ok(all) } else { Err(lines) }
-    })
-    .await;
+    let all = running.whole(project, LINES).await;
     check_numbers(&all, LINES);
     running.stop().await;
 }
@@ -180,7 +205,7 @@ async fn every_line_comes_once_through_restarts_a_recreate_and_a_reader_that_was
 async fn lines_of_every_shape_come_as_they_were_written_and_secrets_do_not() {
     let docker = Docker::shared().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let running = Running::start(folder.path(), Config::default());
+    let running = Running::start(folder.path());
     let project = ProjectId::generate();
     eventually(DEADLINE, || running.logs.redact(project, vec![SecretString::from("hunter2-x")]))
         .await;
@@ -194,8 +219,8 @@ async fn lines_of_every_shape_come_as_they_were_written_and_secrets_do_not() {
     ];
     for (actions, expected) in cases {
         let before = texts(&running.all(project).await).len();
-        let container = docker.run_chaosd(&[], actions).await;
-        running.attach(project, &container).await;
+        let container = docker.run_chaosd(&ALONE, actions).await;
+        running.attach(project, &container);
         let seen = eventually(DEADLINE, || async {
             let lines = texts(&running.all(project).await);
             if lines.len() > before { Ok(lines[before..].to_vec()) } else { Err(lines.len()) }
@@ -203,6 +228,15 @@ async fn lines_of_every_shape_come_as_they_were_written_and_secrets_do_not() {
         .await;
         assert_eq!(seen, [expected], "{actions:?}");
     }
+    let mut expected = [Event::Recreated, Event::Started, Event::Exited].repeat(6);
+    expected.remove(0);
+    let marks = eventually(DEADLINE, || async {
+        let all = running.all(project).await;
+        let marks: Vec<Event> = all.iter().filter_map(event).collect();
+        if marks.len() >= expected.len() { Ok(marks) } else { Err(marks) }
+    })
+    .await;
+    assert_eq!(marks, expected);
     running.stop().await;
 }
 
@@ -211,12 +245,12 @@ async fn a_follower_sees_the_backlog_then_what_comes_without_a_hole() {
     const LINES: u64 = 10_000;
     let docker = Docker::shared().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let running = Running::start(folder.path(), Config::default());
+    let running = Running::start(folder.path());
     let project = ProjectId::generate();
     let lines = format!("lines={LINES}");
     let actions = ["flood", &lines, "rate=5000", "+", "wait"];
-    let container = docker.run_chaosd(&[], &actions).await;
-    running.attach(project, &container).await;
+    let container = docker.run_chaosd(&ALONE, &actions).await;
+    running.attach(project, &container);
     running.numbers(project, LINES / 4).await;
     let after = Some("web:0".parse().expect("a cursor"));
     let query = Query { services: web(), after, ..Query::default() };
@@ -228,7 +262,80 @@ async fn a_follower_sees_the_backlog_then_what_comes_without_a_hole() {
     }
     seen.retain(|it| matches!(it.shown, Shown::Record(_)));
     check_numbers(&seen, LINES);
-    drop(follower);
+    running.stop().await;
+    assert!(follower.next().await.is_none(), "it ends with the process that has the logs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_docker_rotates_while_it_is_read_is_whole() {
+    const LINES: u64 = 40_000;
+    let docker = Docker::shared().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let running = Running::start(folder.path());
+    let project = ProjectId::generate();
+    let flags = ["--network", "none", "--log-opt", "max-size=1m", "--log-opt", "max-file=3"];
+    let lines = format!("lines={LINES}");
+    let actions = ["flood", &lines, "rate=8000", "width=100", "+", "wait"];
+    let container = docker.run_chaosd(&flags, &actions).await;
+    running.attach(project, &container);
+    let all = running.whole(project, LINES).await;
+    check_numbers(&all, LINES);
+    running.stop().await;
+}
+
+/// A way to the Engine that cuts off every log after some bytes; answers its socket and how many
+/// it has cut.
+fn cutting(folder: &Path, tasks: &mut JoinSet<()>) -> (PathBuf, Arc<AtomicUsize>) {
+    const CUT_BYTES: u64 = 900_001;
+    const STEP_BYTES: u64 = 1_237;
+    let (path, cuts) = (folder.join("cutting.sock"), Arc::new(AtomicUsize::new(0)));
+    let listener = UnixListener::bind(&path).expect("a socket");
+    let counted = cuts.clone();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (mut client, _) = listener.accept().await.expect("it listens");
+            let counted = counted.clone();
+            connections.spawn(async move {
+                let mut engine = UnixStream::connect(SOCKET).await.expect("an Engine");
+                let mut head = vec![0; 4_096];
+                let size = client.read(&mut head).await.unwrap_or(0);
+                engine.write_all(&head[..size]).await.expect("the Engine reads");
+                let is_log = String::from_utf8_lossy(&head[..size]).contains("/logs?");
+                let (mut down, mut up) = engine.split();
+                let (mut from, mut to) = client.split();
+                let cut = CUT_BYTES + counted.load(Ordering::Relaxed) as u64 * STEP_BYTES;
+                let mut limited = (&mut down).take(if is_log { cut } else { u64::MAX });
+                tokio::select! {
+                    copied = tokio::io::copy(&mut limited, &mut to) => {
+                        if copied.is_ok_and(|bytes| is_log && bytes == cut) {
+                            counted.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                    _ = tokio::io::copy(&mut from, &mut up) => {}
+                }
+            });
+        }
+    });
+    (path, cuts)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_cut_off_in_mid_answer_costs_no_line() {
+    const LINES: u64 = 20_000;
+    let docker = Docker::shared().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let running = Running::start(&folder.path().join("logs"));
+    let mut proxy = JoinSet::new();
+    let (socket, cuts) = cutting(folder.path(), &mut proxy);
+    let project = ProjectId::generate();
+    let lines = format!("lines={LINES}");
+    let actions = ["flood", &lines, "rate=4000", "width=100", "+", "wait"];
+    let container = docker.run_chaosd(&ALONE, &actions).await;
+    running.logs.attach(project, "web", &container, &Client::new(socket));
+    let all = running.whole(project, LINES).await;
+    check_numbers(&all, LINES);
+    assert!(cuts.load(Ordering::Relaxed) >= 3, "{cuts:?}");
     running.stop().await;
 }
 
@@ -238,12 +345,12 @@ async fn docker_that_dropped_lines_before_they_were_read_leaves_a_gap() {
     let docker = Docker::shared().await;
     let folder = tempfile::tempdir().expect("a folder");
     let project = ProjectId::generate();
-    let flags = ["--log-opt", "max-size=256k", "--log-opt", "max-file=2"];
+    let flags = ["--network", "none", "--log-opt", "max-size=256k", "--log-opt", "max-file=2"];
     let lines = format!("lines={LINES}");
     let actions = ["flood", &lines, "rate=4000", "width=100", "+", "wait"];
     let container = docker.run_chaosd(&flags, &actions).await;
-    let running = Running::start(folder.path(), Config::default());
-    running.attach(project, &container).await;
+    let running = Running::start(folder.path());
+    running.attach(project, &container);
     running.numbers(project, 2_000).await;
     running.stop().await;
     eventually(DEADLINE, || async {
@@ -251,8 +358,8 @@ async fn docker_that_dropped_lines_before_they_were_read_leaves_a_gap() {
         if last >= LINES - 1 { Ok(()) } else { Err(last) }
     })
     .await;
-    let running = Running::start(folder.path(), Config::default());
-    running.attach(project, &container).await;
+    let running = Running::start(folder.path());
+    running.attach(project, &container);
     let all = running.numbers(project, LINES).await;
     let gap = |it: &Entry| match &it.shown {
         Shown::Record(record) => matches!(record.kind, Kind::Gap(_)),
@@ -277,9 +384,60 @@ async fn docker_that_dropped_lines_before_they_were_read_leaves_a_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stack_s_logs_are_read_and_followed_over_grpc() {
+    let world = World::start().await;
+    let services = vec![
+        world.service("web", "print text=ready + wait"),
+        world.service("db", "print text=ERROR-no_disk stream=err + wait"),
+    ];
+    world.up(v1::StackSpec { services, ..v1::StackSpec::default() }).await;
+    let mut client = LogServiceClient::new(world.running().channel("viewer"));
+    let project_id = world.project.to_string();
+    let records = eventually(DEADLINE, || {
+        let request = v1::GetLogsRequest {
+            project_id: project_id.clone(),
+            level: "info".to_owned(),
+            ..v1::GetLogsRequest::default()
+        };
+        let mut client = client.clone();
+        async move {
+            let records = client.get_logs(request).await.expect("an answer").into_inner().records;
+            if records.is_empty() { Err(records) } else { Ok(records) }
+        }
+    })
+    .await;
+    let Some(log_record::Kind::Line(line)) = &records[0].kind else { panic!("{records:?}") };
+    assert_eq!((records.len(), &*records[0].service), (1, "db"));
+    assert_eq!((&*line.text, &*line.stream, &*line.level), ("ERROR-no_disk", "stderr", "error"));
+    let request = v1::FollowLogsRequest {
+        project_id: project_id.clone(),
+        services: web(),
+        contains: "ready".to_owned(),
+        ..v1::FollowLogsRequest::default()
+    };
+    let mut follower = client.follow_logs(request).await.expect("a stream").into_inner();
+    let mut seen = Vec::new();
+    while seen.is_empty() {
+        let batch = tokio::time::timeout(DEADLINE, follower.message()).await.expect("in time");
+        seen = batch.expect("no failure").expect("no end").records;
+    }
+    assert_eq!((seen.len(), &*seen[0].service), (1, "web"));
+    for (field, request) in [
+        ("tail", v1::GetLogsRequest { tail: 10_001, ..v1::GetLogsRequest::default() }),
+        ("level", v1::GetLogsRequest { level: "loud".to_owned(), ..v1::GetLogsRequest::default() }),
+        ("after", v1::GetLogsRequest { after: "x".to_owned(), ..v1::GetLogsRequest::default() }),
+    ] {
+        let request = v1::GetLogsRequest { project_id: project_id.clone(), ..request };
+        let status = client.get_logs(request).await.expect_err("it is malformed");
+        let failure = Failure::from_status(&status);
+        assert_eq!(failure.violations[0].field, field);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn marks_stand_in_the_log_and_a_service_without_one_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    let running = Running::start(folder.path(), Config::default());
+    let running = Running::start(folder.path());
     let project = ProjectId::generate();
     for service in ["web", "db"] {
         eventually(DEADLINE, || {
@@ -309,11 +467,11 @@ async fn marks_stand_in_the_log_and_a_service_without_one_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_process_has_the_logs_and_another_stands_by() {
     let folder = tempfile::tempdir().expect("a folder");
-    let first = Running::start(folder.path(), Config::default());
+    let first = Running::start(folder.path());
     let project = ProjectId::generate();
     let mark = || Mark { event: Event::Started, text: String::new() };
     eventually(DEADLINE, || first.logs.mark(project, "web", mark())).await;
-    let second = Running::start(folder.path(), Config::default());
+    let second = Running::start(folder.path());
     let failure = second.logs.mark(project, "web", mark()).await.expect_err("it stands by");
     assert_eq!(failure.reason, Reason::Unavailable);
     first.stop().await;
@@ -326,7 +484,7 @@ async fn one_process_has_the_logs_and_another_stands_by() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_follower_is_told_and_a_service_has_a_limited_number() {
     let folder = tempfile::tempdir().expect("a folder");
-    let running = Running::start(folder.path(), Config::default());
+    let running = Running::start(folder.path());
     let project = ProjectId::generate();
     let mark = |text: String| Mark { event: Event::Started, text };
     eventually(DEADLINE, || running.logs.mark(project, "web", mark("first".to_owned()))).await;

@@ -165,6 +165,16 @@ fn a_line_that_is_never_finished_holds_up_the_others_for_ten_seconds_only() {
 }
 
 #[test]
+fn lines_that_come_again_when_a_file_rotates_are_dropped() {
+    use Output::{Stderr, Stdout};
+    // Times of two outputs are not in order; the last three pieces come again.
+    let pieces = [(Stdout, 3, "a\n"), (Stderr, 2, "b\n"), (Stdout, 5, "lo"), (Stdout, 5, "ng\n")];
+    let all = [&pieces[..], &pieces[1..], &[(Stdout, 5, "new\n"), (Stderr, 4, "b\n")]].concat();
+    let texts: Vec<_> = joined(&all).into_iter().map(|line| line.text).collect();
+    assert_eq!(texts, [b"a".as_slice(), b"b", b"long", b"new", b"b"]);
+}
+
+#[test]
 fn a_line_over_the_limit_is_cut_and_marked_and_the_next_is_whole() {
     let mut joiner = Joiner::default();
     let at = 7;
