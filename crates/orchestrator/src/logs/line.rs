@@ -26,8 +26,9 @@ const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How much later than its first piece the rest of a line may come, by the Engine's clock.
 const HELD_NS_MAX: i64 = 10_000_000_000;
 
-/// Pieces that are remembered: when its file rotates, the Engine sends the last few again.
-const RECENT_MAX: usize = 1_024;
+/// Pieces that are remembered: when its file rotates, the Engine sends again what it had sent of
+/// the new file, which is more the slower the machine is. Half a megabyte for a busy container.
+const RECENT_MAX: usize = 16_384;
 
 /// What tells a piece from all others: time, output, length and checksum.
 type Identity = (i64, Output, usize, u32);
