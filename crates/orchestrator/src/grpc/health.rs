@@ -11,7 +11,7 @@ use proto::orchestrator::v1;
 use proto::{Failure, ProjectId};
 use tokio_stream::wrappers::WatchStream;
 
-use super::stacks::{no_stack, permit};
+use super::stacks::{find, no_stack, permit};
 use super::{Answers, wire};
 use crate::app::{App, Project};
 use crate::db;
@@ -52,6 +52,20 @@ pub(super) async fn watch(
         Ok(it.map_or_else(|| unknown(project), |it| wire::health(&it)))
     });
     Ok(Box::pin(answers))
+}
+
+pub(super) async fn resources(
+    app: &Arc<App>,
+    caller: Arc<Caller>,
+    request: v1::GetResourcesRequest,
+) -> Result<v1::StackResources, Failure> {
+    let project = permit(&caller, &request.project_id, Role::Viewer)?;
+    let (_, stack) = find(app, project).await?;
+    let services = stack.services.values().map(|service| {
+        let record = app.usage.record(project, &service.name).unwrap_or_default();
+        wire::resources(service, &record)
+    });
+    Ok(v1::StackResources { project_id: project.to_string(), services: services.collect() })
 }
 
 /// Whether the stack was removed; there must have been one.

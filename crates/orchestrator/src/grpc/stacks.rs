@@ -176,7 +176,7 @@ async fn operate(
 }
 
 /// A project's stack, which must be there.
-async fn find(app: &App, project: ProjectId) -> Result<(Row, Stack), Failure> {
+pub(super) async fn find(app: &App, project: ProjectId) -> Result<(Row, Stack), Failure> {
     let row = db::stack::get(&app.pool, project).await.map_err(failure)?;
     let row = row.ok_or_else(|| no_stack(project))?;
     let wire = wire::spec(&row)?;

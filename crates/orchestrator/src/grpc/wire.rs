@@ -10,6 +10,8 @@ use crate::db::stack::Stack as Row;
 use crate::diff::Change;
 use crate::health::{Health, ServiceHealth};
 use crate::probe::Answer;
+use crate::spec::Service;
+use crate::usage::Record;
 
 /// The stored spec.
 pub(super) fn spec(row: &Row) -> Result<v1::StackSpec, Failure> {
@@ -100,5 +102,31 @@ fn answer(it: &Answer) -> v1::ProbeOutput {
         output: it.output.clone(),
         at: Some(to_wire(it.at)),
         took: prost_types::Duration::try_from(it.took).ok(),
+    }
+}
+
+/// What a service uses of its limits; without a sample yet, the limits alone.
+pub(super) fn resources(service: &Service, record: &Record) -> v1::ServiceResources {
+    let limits = service.resources;
+    let without = v1::ServiceResources {
+        name: service.name.clone(),
+        cpu_limit_millis: u64::from(limits.cpu_millis),
+        memory_limit_bytes: limits.memory_bytes,
+        memory_peak_bytes: record.memory_peak,
+        pids_limit: u64::from(limits.pids),
+        oom_kills: record.oom_kills,
+        ..v1::ServiceResources::default()
+    };
+    let Some(sample) = record.latest() else { return without };
+    v1::ServiceResources {
+        at: Some(to_wire(sample.at)),
+        cpu_millis: sample.cpu_millis,
+        memory_bytes: sample.memory,
+        pids: sample.pids,
+        network_received_bytes: sample.received,
+        network_sent_bytes: sample.sent,
+        disk_read_bytes: sample.disk_read,
+        disk_written_bytes: sample.disk_written,
+        ..without
     }
 }

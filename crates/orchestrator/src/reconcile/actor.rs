@@ -135,6 +135,7 @@ impl Actor {
         }
         let user = self.app.config.user(row.number);
         self.learn(&row, &stack).await?;
+        self.measure(&stack, &observed);
         let desired = desire::desired(&row, &stack, &self.known, user);
         self.memory.look(&desired, &observed, rand::random());
         let probes = self.watch(&desired, &observed);
@@ -202,6 +203,15 @@ impl Actor {
             }
         }
         Ok(())
+    }
+
+    /// Has measured what each service uses.
+    fn measure(&self, stack: &Stack, observed: &Observed) {
+        for name in stack.services.keys() {
+            let running = observed.of(name).find(|it| it.state == State::Running);
+            self.app.usage.watch(self.id, name, running.map_or("", |it| &it.id));
+        }
+        self.app.usage.retain(self.id, |it| stack.services.contains_key(it));
     }
 
     /// Has every process asked that runs, and answers what is known, by service.

@@ -1,8 +1,10 @@
 //! Probes decide when dependents start, and when a service is restarted or given up.
 
 use proto::orchestrator::v1;
+use proto::orchestrator::v1::health_service_client::HealthServiceClient;
+use testkit::eventually;
 
-use crate::world::{World, after, seconds, stack};
+use crate::world::{PATIENCE, World, after, seconds, stack};
 
 fn http(path: &str, deadline: i64) -> v1::Probe {
     let http = v1::HttpProbe { port: 8000, path: path.to_owned(), status: 0 };
@@ -44,4 +46,20 @@ async fn a_service_that_never_gets_ready_fails_at_its_deadline() {
     let ended = world.ended(&operation.id).await;
     assert_eq!((ended.state.as_str(), ended.reason.as_str()), ("failed", "START_TIMEOUT"));
     assert!(ended.message.contains("500"), "{}", ended.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_is_told_with_its_limits() {
+    let world = World::start().await;
+    world.up(stack([world.service("web", "memory mib=8 + wait")])).await;
+    let request = || v1::GetResourcesRequest { project_id: world.id() };
+    let client = HealthServiceClient::new(world.running().channel("viewer"));
+    let web = eventually(PATIENCE, || async {
+        let told = client.clone().get_resources(request()).await.expect("it is told").into_inner();
+        let web = told.services.into_iter().next().expect("one service");
+        if web.memory_bytes >= 8 << 20 { Ok(web) } else { Err(web) }
+    })
+    .await;
+    assert!(web.memory_bytes <= web.memory_limit_bytes, "{web:?}");
+    assert!(web.pids >= 1 && web.pids_limit >= web.pids && web.cpu_limit_millis > 0, "{web:?}");
 }
