@@ -156,8 +156,8 @@ pub struct Filter {
     pub states: Vec<State>,
     /// Only these kinds.
     pub kinds: Vec<String>,
-    /// Only what this asked for.
-    pub group: Option<Uuid>,
+    /// Only what these asked for.
+    pub groups: Vec<Uuid>,
     /// Only these jobs.
     pub ids: Vec<JobId>,
     /// Only dead ones with this signature.
@@ -174,7 +174,7 @@ macro_rules! bind_filter {
             .bind(projects.map(|ids| ids.iter().map(|id| id.0).collect::<Vec<_>>()))
             .bind((!states.is_empty()).then_some(states))
             .bind((!filter.kinds.is_empty()).then(|| filter.kinds.clone()))
-            .bind(filter.group)
+            .bind((!filter.groups.is_empty()).then(|| filter.groups.clone()))
             .bind(
                 (!filter.ids.is_empty())
                     .then(|| filter.ids.iter().map(|id| id.0).collect::<Vec<_>>()),
@@ -190,7 +190,7 @@ macro_rules! filtered {
             " ($1::uuid[] IS NULL OR job.project_id = ANY($1))
               AND ($2::text[] IS NULL OR job.state = ANY($2))
               AND ($3::text[] IS NULL OR job.kind = ANY($3))
-              AND ($4::uuid IS NULL OR job.group_id = $4)
+              AND ($4::uuid[] IS NULL OR job.group_id = ANY($4))
               AND ($5::uuid[] IS NULL OR job.id = ANY($5))
               AND ($6::text IS NULL OR job.error_signature = $6) ",
             $after

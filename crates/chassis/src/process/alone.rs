@@ -42,6 +42,8 @@ pub struct Surroundings {
     pub addresses: Addresses,
     /// Hears how the service does.
     pub readiness: Readiness,
+    /// Another program in front of its HTTP server terminates TLS.
+    pub behind_tls: bool,
 }
 
 /// The whole `main` of a service that runs alone: reads the configuration (`C` holds the sections
@@ -79,9 +81,11 @@ where
         let shutdown = shutdown_on_signal()?;
         let readiness = Readiness::default();
         let Settings { http, grpc, admin, service, .. } = settings;
+        let behind_tls = http.tls_terminated_upstream;
         let listeners = Config { http, grpc, admin };
         let process = Process::bind(&listeners, readiness.clone(), metrics).await?;
-        let surroundings = Surroundings { addresses: process.addresses(), readiness };
+        let surroundings =
+            Surroundings { addresses: process.addresses(), readiness, behind_tls };
         let (service, authenticator) =
             build(service, surroundings).await.context("cannot be built")?;
         process.serve(vec![service], authenticator, shutdown).await

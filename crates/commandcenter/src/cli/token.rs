@@ -14,6 +14,7 @@ use crate::{
 const COLUMNS: Columns = &[
     ("NAME", "/name"),
     ("ROLE", "/role"),
+    ("ALL PROJECTS", "/all_projects"),
     ("PROJECTS", "/projects"),
     ("CREATED BY", "/created_by"),
     ("EXPIRES", "/expires_at"),
@@ -34,9 +35,12 @@ pub(crate) enum Command {
         /// What it may do.
         #[arg(long, value_enum)]
         role: Role,
-        /// Only in this project; may be given several times. All projects otherwise.
-        #[arg(short, long)]
+        /// Only in this project; may be given several times.
+        #[arg(short, long, required_unless_present = "all_projects")]
         project: Vec<String>,
+        /// In all projects, also those to come.
+        #[arg(long, conflicts_with = "project")]
+        all_projects: bool,
         /// Days until it stops working; never otherwise.
         #[arg(long, value_name = "DAYS")]
         expires_in_days: Option<u32>,
@@ -57,10 +61,13 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Error
     let Context { client, output } = context;
     match command {
         Command::List => output.list(&client.get(&["tokens"], &[]).await?, COLUMNS),
-        Command::Create { name, role, project, expires_in_days, out } => {
+        Command::Create { name, role, project, all_projects, expires_in_days, out } => {
             // Before the token is made: a secret that cannot be written would be lost.
             let file = out.as_ref().map(private_file).transpose()?;
-            let mut body = json!({ "name": name, "role": role.as_str(), "projects": project });
+            let mut body = json!({
+                "name": name, "role": role.as_str(),
+                "all_projects": all_projects, "projects": project,
+            });
             if let Some(days) = expires_in_days {
                 body["expires_in_days"] = json!(days);
             }

@@ -49,6 +49,7 @@ pub(super) async fn build(
     let own = endpoint(config, "hub", grpc)?;
     let hub = hub::service(hub::Parts {
         config: config.hub.clone(),
+        behind_tls: config.http.tls_terminated_upstream,
         jobs: config.jobs.clone(),
         pool,
         bus,

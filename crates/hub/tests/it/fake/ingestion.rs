@@ -111,6 +111,12 @@ impl SourceService for Fake {
         let source = self.source(&caller, &change.id)?;
         allowed(&caller, &source.project_id)?;
         check_schedule(change.schedule.as_ref())?;
+        let host = |url: &str| url.split('/').nth(2).map(str::to_owned);
+        let moves = change.url.as_deref().is_some_and(|url| host(url) != host(&source.url));
+        if moves && source.credential != "none" && change.credential.is_none() {
+            let text = "the credential is for a.example: give one for the new address";
+            return Err(Failure::invalid("credential", text).into());
+        }
         self.0.updated.lock().unwrap().push(change.clone());
         let mut sources = self.0.sources.lock().unwrap();
         let source = sources.iter_mut().find(|s| s.id == change.id).expect("it was just there");
@@ -152,7 +158,11 @@ impl SourceService for Fake {
         &self,
         request: Request<wire::TestSourceRequest>,
     ) -> Result<Response<wire::TestSourceResponse>, Status> {
-        self.enter("test_source", &request)?;
+        let caller = self.enter("test_source", &request)?;
+        match request.get_ref().project_id.as_str() {
+            "" => caller.require_role(Role::Operator)?,
+            project => allowed(&caller, project)?,
+        }
         if request.get_ref().url.ends_with("page.html") {
             let text = "https://a.example/page.html is a web page, not a feed";
             return Err(Failure::new(Reason::NotAFeed, text).violation("url", text).into());
