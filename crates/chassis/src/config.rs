@@ -82,6 +82,17 @@ pub enum Origin {
     Flag,
 }
 
+impl Origin {
+    /// Whether both are one layer: a variable of another program's, as `DATABASE_URL`, is weaker
+    /// than one of ours and so none of the same layer.
+    fn same_layer(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Env(a), Self::Env(b)) => a.starts_with(ENV_PREFIX) == b.starts_with(ENV_PREFIX),
+            (a, b) => a == b,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -165,7 +176,17 @@ pub enum Error {
         /// Where and why.
         message: String,
     },
-    /// All values are of the right type, but one is not allowed.
+    /// The value is of the right type, but not allowed.
+    #[error("{origin}: {key} is not valid: {why}")]
+    NotAllowed {
+        /// The key.
+        key: String,
+        /// Who set it.
+        origin: Origin,
+        /// What is wrong with it; never the value of a secret.
+        why: String,
+    },
+    /// Each value is allowed, but not all of them together.
     #[error("the configuration is not valid: {0}")]
     Invalid(String),
 }
@@ -175,6 +196,13 @@ fn suggestion(closest: &Option<String>) -> String {
         Some(key) => format!("; did you mean {key:?}?"),
         None => "; `commandcenter config explain` lists them".to_owned(),
     }
+}
+
+/// Where and why; the line itself is left out, as it may hold a password.
+fn toml_mistake(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+    format!("line {line}: {}", error.message())
 }
 
 /// Reads the layers into `T`.
@@ -193,7 +221,7 @@ pub fn load<T: Serialize + DeserializeOwned + Default>(
         };
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| Error::NotToml {
             path: path.clone(),
-            message: error.to_string(),
+            message: toml_mistake(&text, &error),
         })?;
         let value = serde_json::to_value(table).map_err(|e| Error::Invalid(e.to_string()))?;
         tree.merge_file(&value, &Origin::File(path.clone()))?;
@@ -291,6 +319,64 @@ mod tests {
     fn a_wrong_type_names_the_key_and_what_it_must_be() {
         let error = load::<Config>(&env(&[("COMMANDCENTER__HTTP__PORT", "many")])).expect_err("");
         assert!(error.to_string().contains("must be a number"), "{error}");
+    }
+
+    #[test]
+    fn a_value_out_of_range_names_the_key_and_who_set_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("config.toml");
+        std::fs::write(&file, "[database]\nurl = 20480815\n").expect("written");
+        let in_file = Layers { files: vec![file.clone()], ..Layers::default() };
+        let port = env(&[("COMMANDCENTER__HTTP__PORT", "99999")]);
+        let file = file.display().to_string();
+        for (layers, says) in [
+            (port, ["http.port", "environment COMMANDCENTER__HTTP__PORT", "99999"]),
+            (in_file, ["database.url", file.as_str(), "text in quotes"]),
+        ] {
+            let error = load::<Config>(&layers).expect_err("not allowed").to_string();
+            for text in says {
+                assert!(error.contains(text), "{text:?} is missing: {error}");
+            }
+            assert!(!error.contains("20480815"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_toml_is_told_by_line_without_what_it_says() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("config.toml");
+        std::fs::write(&file, "[database]\nurl = \"postgres://u:hunter2@h\n").expect("written");
+        let layers = Layers { files: vec![file], ..Layers::default() };
+        let error = load::<Config>(&layers).expect_err("a quote is missing").to_string();
+        assert!(error.contains("line 2") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_is_set_once_in_a_layer() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let secret = dir.path().join("url");
+        std::fs::write(&secret, "postgres://file").expect("written");
+        let path = secret.display().to_string();
+        let direct = ("COMMANDCENTER__DATABASE__URL", "postgres://direct");
+        let by_file = ("COMMANDCENTER__DATABASE__URL_FILE", path.as_str());
+        for both in [[direct, by_file], [by_file, direct]] {
+            let error = load::<Config>(&env(&both)).expect_err("which of them?");
+            assert!(matches!(error, Error::Twice { .. }), "{error}");
+        }
+        let config = dir.path().join("config.toml");
+        let text = format!("[database]\nurl_file = {path:?}\nurl = \"postgres://direct\"\n");
+        std::fs::write(&config, text).expect("written");
+        let mut layers = Layers { files: vec![config], ..Layers::default() };
+        let error = load::<Config>(&layers).expect_err("which of them?");
+        assert!(matches!(error, Error::Twice { .. }), "{error}");
+
+        // A stronger layer decides, and ours is stronger than another program's variable.
+        layers = env(&[("DATABASE_URL", "postgres://other"), by_file]);
+        let loaded: Loaded<Config> = load(&layers).expect("valid");
+        assert_eq!(loaded.config.database.url.expose(), "postgres://file");
+        layers.flags.push(("database.url".to_owned(), "postgres://flag".to_owned()));
+        let loaded: Loaded<Config> = load(&layers).expect("valid");
+        assert_eq!(loaded.config.database.url.expose(), "postgres://flag");
     }
 
     #[test]

@@ -71,7 +71,12 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Error
             if let Some(days) = expires_in_days {
                 body["expires_in_days"] = json!(days);
             }
-            let mut token = client.post(&["tokens"], &body).await?;
+            let made = client.post(&["tokens"], &body).await;
+            if let (Err(_), Some(out)) = (&made, &out) {
+                // An empty file would be in the way of the next attempt.
+                let _ = std::fs::remove_file(out);
+            }
+            let mut token = made?;
             let Some(mut file) = file else {
                 output.note("this is the only time that the secret is shown");
                 return output.data(&token, |token| secret_of(token).to_owned());

@@ -1,11 +1,13 @@
 //! The private servers of `up`: started, hurt, left behind, and closed to strangers.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use chassis::{Shutdown, config::Secret};
 use commandcenter::servers::{Config, Error, Servers, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
@@ -24,17 +26,25 @@ fn data_dir() -> TempDir {
 }
 
 fn config(data_dir: &Path) -> Config {
-    Config { data_dir: data_dir.to_owned(), runtime_dir: runtime(), ephemeral: false }
+    Config {
+        data_dir: data_dir.to_owned(),
+        runtime_dir: runtime(),
+        ephemeral: false,
+        database_url: Secret::default(),
+        nats: bus::Config::default(),
+    }
 }
 
 async fn start(data_dir: &Path) -> Servers {
-    Servers::start(&config(data_dir)).await.unwrap_or_else(|e| panic!("{}", chain(&e)))
+    Servers::start(&config(data_dir), &Shutdown::new())
+        .await
+        .unwrap_or_else(|e| panic!("{}", chain(&e)))
 }
 
 /// Servers in a folder of their own that do not wait for the disk.
 async fn start_ephemeral() -> Servers {
     let config = Config { ephemeral: true, ..config(Path::new("/nonexistent")) };
-    Servers::start(&config).await.unwrap_or_else(|e| panic!("{}", chain(&e)))
+    Servers::start(&config, &Shutdown::new()).await.unwrap_or_else(|e| panic!("{}", chain(&e)))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -162,7 +172,8 @@ async fn a_pid_that_another_program_has_now_is_left_alone() {
 async fn a_data_directory_has_one_process_at_a_time() {
     let dir = data_dir();
     let servers = start(dir.path()).await;
-    let error = Servers::start(&config(dir.path())).await.expect_err("it is in use");
+    let error =
+        Servers::start(&config(dir.path()), &Shutdown::new()).await.expect_err("it is in use");
     let text = error.to_string();
     assert!(matches!(error, Error::InUse { .. }), "{text}");
     assert!(text.contains(&std::process::id().to_string()), "{text}");
@@ -231,7 +242,7 @@ fn logs(dir: &Path) -> String {
 #[tokio::test]
 async fn an_ephemeral_instance_leaves_nothing() {
     let config = Config { ephemeral: true, ..config(Path::new("/nonexistent")) };
-    let servers = Servers::start(&config).await.unwrap();
+    let servers = Servers::start(&config, &Shutdown::new()).await.unwrap();
     let path = servers.data_dir().to_owned();
     postgres(&servers).await.unwrap().ping().await.unwrap();
     assert!(path.exists());
@@ -243,17 +254,17 @@ async fn an_ephemeral_instance_leaves_nothing() {
 async fn what_is_missing_or_closed_is_named() {
     let dir = data_dir();
     let empty = Config { runtime_dir: dir.path().to_owned(), ..config(dir.path()) };
-    let error = Servers::start(&empty).await.expect_err("there is no program");
+    let error = Servers::start(&empty, &Shutdown::new()).await.expect_err("there is no program");
     assert!(error.to_string().contains("scripts/runtime"), "{error}");
 
     let deep = dir.path().join("a".repeat(90));
-    let error = Servers::start(&config(&deep)).await.expect_err("no socket fits");
+    let error = Servers::start(&config(&deep), &Shutdown::new()).await.expect_err("no socket fits");
     assert!(error.to_string().contains("shorter"), "{error}");
 
     if geteuid().is_root() {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let inside = config(&dir.path().join("in"));
-        let error = Servers::start(&inside).await.expect_err("it is closed");
+        let error = Servers::start(&inside, &Shutdown::new()).await.expect_err("it is closed");
         assert!(matches!(error, Error::Closed { .. }), "{error}");
         assert!(error.to_string().contains(dir.path().to_str().unwrap()), "{error}");
     }
@@ -272,7 +283,9 @@ async fn programs_in_a_closed_folder_are_copied() {
     }
     let config = Config { runtime_dir: closed.path().to_owned(), ..config(dir.path()) };
     for _ in 0..2 {
-        let servers = Servers::start(&config).await.unwrap_or_else(|e| panic!("{}", chain(&e)));
+        let servers = Servers::start(&config, &Shutdown::new())
+            .await
+            .unwrap_or_else(|e| panic!("{}", chain(&e)));
         postgres(&servers).await.unwrap().ping().await.unwrap();
         servers.stop().await;
     }
@@ -283,7 +296,107 @@ async fn a_server_that_cannot_start_says_why() {
     let dir = data_dir();
     start(dir.path()).await.stop().await;
     fs::write(dir.path().join("postgres/data/PG_VERSION"), "9\n").unwrap();
-    let error = Servers::start(&config(dir.path())).await.expect_err("the version is wrong");
+    let error = Servers::start(&config(dir.path()), &Shutdown::new())
+        .await
+        .expect_err("the version is wrong");
     assert!(matches!(error, Error::NotReady { server: "postgres", .. }), "{error}");
     assert!(error.to_string().contains("version 9"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_of_somebody_elses_is_used_in_place_of_our_own() {
+    let dir = data_dir();
+    let given = testkit::Nats::start().await;
+    let nats = bus::Config {
+        url: Secret::from(given.url.clone()),
+        user: "somebody".to_owned(),
+        ..bus::Config::default()
+    };
+    let config = Config { nats, ..config(dir.path()) };
+    let servers = Servers::start(&config, &Shutdown::new()).await.unwrap();
+    assert_eq!(servers.nats.url.expose(), given.url);
+    assert_eq!(servers.nats.user, "somebody");
+    let names: Vec<_> = servers.status().into_iter().map(|status| status.name).collect();
+    assert_eq!(names, ["postgres"]);
+    assert!(!dir.path().join("nats").exists());
+    servers.stop().await;
+
+    // With both given, no program is needed.
+    let config = Config {
+        runtime_dir: dir.path().join("missing"),
+        database_url: Secret::from("postgres://somebody@localhost/x".to_owned()),
+        ..config
+    };
+    let servers = Servers::start(&config, &Shutdown::new()).await.unwrap();
+    assert!(servers.status().is_empty());
+    servers.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_that_is_interrupted_leaves_no_server() {
+    let dir = data_dir();
+    let interrupt = Shutdown::new();
+    let wanted = config(dir.path());
+    let started = Servers::start(&wanted, &interrupt);
+    let postmaster = dir.path().join("postgres/data/postmaster.pid");
+    let pid = async {
+        let pid = eventually(DEADLINE, || async {
+            let text = fs::read_to_string(&postmaster).unwrap_or_default();
+            text.lines().next().and_then(|line| line.parse::<i32>().ok()).ok_or("no pid yet")
+        })
+        .await;
+        interrupt.cancel();
+        pid
+    };
+    let (started, pid) = tokio::join!(started, pid);
+    assert!(matches!(started, Err(Error::Interrupted)), "{started:?}");
+    assert!(!runs(pid));
+    start(dir.path()).await.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_ephemeral_instance_left_is_swept_by_the_next() {
+    let temporary = data_dir();
+    if std::env::var_os("EPHEMERAL_VICTIM").is_some() {
+        let _servers = start_ephemeral().await;
+        kill(Pid::this(), Signal::SIGKILL).ok();
+    }
+    let name = "servers::what_a_killed_ephemeral_instance_left_is_swept_by_the_next";
+    let victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env("EPHEMERAL_VICTIM", "1")
+        .env("TMPDIR", temporary.path())
+        .output()
+        .unwrap();
+    assert!(!victim.status.success());
+    let left = || -> Vec<PathBuf> {
+        let entries = fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.join("lock").exists()).collect()
+    };
+    let [folder] = left().try_into().expect("one folder is left");
+    let pid = fs::read_to_string(folder.join("postgres/data/postmaster.pid")).unwrap();
+    let pid = pid.lines().next().unwrap().parse().unwrap();
+    assert!(runs(pid));
+
+    // A folder whose process lives stays, as does one that is being made.
+    let living = temporary.path().join("commandcenter-living");
+    let young = temporary.path().join("commandcenter-young");
+    for (folder, pid) in [(&living, std::process::id().to_string()), (&young, String::new())] {
+        fs::create_dir(folder).unwrap();
+        fs::write(folder.join("lock"), pid).unwrap();
+    }
+    Servers::sweep(temporary.path()).await;
+    assert!(!runs(pid));
+    assert_eq!(left().into_iter().collect::<BTreeSet<_>>(), BTreeSet::from([living, young]));
+}
+
+#[tokio::test]
+async fn folders_that_lead_to_a_new_data_directory_can_be_passed_through() {
+    let dir = data_dir();
+    let nested = dir.path().join("new/data");
+    start(&nested).await.stop().await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!(mode(&dir.path().join("new")), 0o755);
+    assert_eq!(mode(&nested) & 0o700, 0o700);
+    assert_eq!(mode(&nested) & 0o066, 0, "and nobody else looks into it");
 }

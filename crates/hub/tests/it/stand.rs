@@ -128,8 +128,11 @@ impl Stand {
         let grpc_url = format!("http://{}", grpc.local_addr().expect("it is bound"));
         let authenticator = Authenticator::new(Arc::new(TokenVerifier::new(pool.clone())));
         let readiness = Readiness::default();
-        let own =
-            Endpoint { url: grpc_url.clone(), token: Secret::from("cct_of-the-hub".to_owned()) };
+        let own = Endpoint {
+            url: grpc_url.clone(),
+            token: Secret::from("cct_of-the-hub".to_owned()),
+            ca_file: None,
+        };
         let service = hub::service(hub::Parts {
             config,
             behind_tls,

@@ -133,7 +133,8 @@ pub(crate) async fn plain() -> (Stand, Replica, ProjectId) {
 }
 
 fn client(url: &str, token: &str) -> Client {
-    let endpoint = Endpoint { url: url.to_owned(), token: Secret::from(token.to_owned()) };
+    let endpoint =
+        Endpoint { url: url.to_owned(), token: Secret::from(token.to_owned()), ca_file: None };
     let channel = chassis::grpc::client(&endpoint).expect("the URL is well formed");
     KnowledgeServiceClient::new(channel)
         .max_decoding_message_size(proto::MESSAGE_BYTES_MAX)

@@ -92,6 +92,10 @@ async fn a_new_tokens_secret_is_shown_once_or_written_to_a_private_file() {
 
     let file = instance.dir.path().join("ci.token");
     let to_file = [&create[..], &["--out", file.to_str().unwrap()]].concat();
+    instance.refuses("tokens", 503, "UNAVAILABLE", "try again");
+    instance.run(&to_file).await.failed(6, &["try again"]);
+    assert!(!file.exists(), "nothing is in the way of the next attempt");
+    instance.answers("tokens", made);
     let ended = instance.run(&to_file).await.ok();
     assert!(!format!("{ended:?}").contains("cc_new"));
     assert_eq!(fs::read_to_string(&file).unwrap(), "cc_new\n");
