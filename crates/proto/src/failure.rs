@@ -10,6 +10,19 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 /// `ErrorInfo.domain` of everything we refuse.
 pub const DOMAIN: &str = "commandcenter";
 
+/// A failure travels in HTTP/2 headers, and clients refuse more than 16 KiB of those. What is longer
+/// than this, in bytes, is cut off.
+const MESSAGE_BYTES_MAX: usize = 1_500;
+
+/// The longest fact or description of a violation that travels, in bytes.
+const DETAIL_BYTES_MAX: usize = 200;
+
+/// Facts that travel, at most.
+const FACTS_MAX: usize = 8;
+
+/// Violations that travel, at most.
+const VIOLATIONS_MAX: usize = 16;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $code:ident, $http:ident;)+) => {
         /// Why something was refused. The text form is `ErrorInfo.reason` and problem+json's
@@ -219,8 +232,39 @@ fn reason_of_code(code: Code) -> Reason {
     }
 }
 
+/// The text, or as much of it as `bytes_max` holds.
+pub(crate) fn clipped(mut text: String, bytes_max: usize) -> String {
+    const MORE: &str = "…";
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max - MORE.len()));
+        text.push_str(MORE);
+    }
+    text
+}
+
+impl Failure {
+    /// What of it fits into the headers of an answer.
+    fn clipped(self) -> Self {
+        let detail = |text| clipped(text, DETAIL_BYTES_MAX);
+        let facts = self.metadata.into_iter().take(FACTS_MAX);
+        let violations = self.violations.into_iter().take(VIOLATIONS_MAX);
+        Self {
+            message: clipped(self.message, MESSAGE_BYTES_MAX),
+            metadata: facts.map(|(key, value)| (detail(key), detail(value))).collect(),
+            violations: violations
+                .map(|it| Violation {
+                    field: detail(it.field),
+                    description: detail(it.description),
+                })
+                .collect(),
+            ..self
+        }
+    }
+}
+
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
+        let failure = failure.clipped();
         let mut details = ErrorDetails::with_error_info(
             failure.reason.as_str(),
             DOMAIN,
@@ -258,6 +302,25 @@ mod tests {
             assert_eq!(status.code(), reason.grpc_code());
             assert_eq!(Failure::from_status(&status), failure);
         }
+    }
+
+    #[test]
+    fn no_failure_is_larger_than_the_headers_of_an_answer() {
+        let long = "ü".repeat(1 << 20);
+        let mut failure = Failure::new(Reason::Internal, &long);
+        for index in 0..100 {
+            failure = failure.fact(&format!("fact{index}"), &long).violation("field", &long);
+        }
+        let headers = Status::from(failure).into_http::<()>().headers().clone();
+        // As HTTP/2 counts: 32 bytes for each header beside its name and value.
+        let size = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            name.as_str().len() + value.len() + 32
+        };
+        let bytes: usize = headers.iter().map(size).sum();
+        assert!(bytes < 16 * 1024, "{bytes}");
+        let read = Failure::from_status(&Status::from_header_map(&headers).expect("a status"));
+        assert!(read.message.starts_with('ü') && read.message.ends_with('…'));
+        assert_eq!((read.metadata.len(), read.violations.len()), (FACTS_MAX, VIOLATIONS_MAX));
     }
 
     #[test]
