@@ -259,8 +259,8 @@ pub async fn list(
         .map_err(database::failure)
 }
 
-/// Jobs that run, and those that came, began or ended since `since`, for live views: at most
-/// [`PAGE_SIZE_MAX`], the newest first. Only those of `projects`; of all when none.
+/// Jobs that run, and those that came, began, ended or fell due since `since`, for live views: at
+/// most [`PAGE_SIZE_MAX`], the newest first. Only those of `projects`; of all when none.
 ///
 /// # Errors
 /// What the database said.
@@ -270,10 +270,13 @@ pub async fn changes(
     since: DateTime<Utc>,
 ) -> Result<Vec<Record>, Failure> {
     sqlx::query_as(
-        "SELECT * FROM jobs.job
+        "WITH changed AS MATERIALIZED (
+             SELECT id FROM jobs.job WHERE state = 'running'
+             UNION SELECT id FROM jobs.job WHERE changed_at >= $2
+             UNION SELECT id FROM jobs.job
+             WHERE state = 'queued' AND due_at BETWEEN $2 AND now())
+         SELECT job.* FROM changed JOIN jobs.job USING (id)
          WHERE ($1::uuid[] IS NULL OR project_id = ANY($1))
-           AND (state = 'running' OR finished_at >= $2 OR started_at >= $2 OR created_at >= $2
-                OR (state = 'queued' AND due_at BETWEEN $2 AND now()))
          ORDER BY id DESC LIMIT $3",
     )
     .bind(projects.map(|ids| ids.iter().map(|id| id.0).collect::<Vec<_>>()))
@@ -319,4 +322,30 @@ pub async fn waiting(
     .fetch_one(executor)
     .await?;
     Ok(waiting.unsigned_abs())
+}
+
+/// Whether a job of this kind and key is unfinished, or died within `rest`: whoever enqueues what
+/// is still missing again and again asks this first, so that a job which cannot succeed leaves one
+/// dead letter in that time and not one with every look.
+///
+/// # Errors
+/// When the database does.
+pub async fn is_tried(
+    executor: impl PgExecutor<'_>,
+    kind: &str,
+    key: &str,
+    rest: std::time::Duration,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM jobs.job
+             WHERE kind = $1 AND key = $2 AND state IN ('queued', 'running'))
+         OR EXISTS (SELECT FROM jobs.job
+             WHERE kind = $1 AND key = $2 AND state = 'dead'
+               AND finished_at > now() - $3 * interval '1 second')",
+    )
+    .bind(kind)
+    .bind(key)
+    .bind(rest.as_secs_f64())
+    .fetch_one(executor)
+    .await
 }

@@ -41,7 +41,8 @@ macro_rules! crash {
                 rerun = rerun AND crashes < $2,
                 attempt = greatest(attempt - 1, 0),
                 last_error = $1, error_signature = $4,
-                lease_token = NULL, lease_until = NULL, dispatched_at = NULL
+                lease_token = NULL, lease_until = NULL, dispatched_at = NULL,
+                cancel_requested = false
             FROM lost WHERE job.id = lost.id
             RETURNING job.id, job.kind, job.project_id, job.state, job.crashes"
         )
@@ -114,7 +115,8 @@ pub(crate) async fn panicked(
         .await
 }
 
-/// Ends jobs that nobody could finish before they expired; returns them.
+/// Ends jobs that nobody could finish before they expired, but those of a kind that rests; returns
+/// them.
 pub(crate) async fn expired(
     connection: &mut PgConnection,
     kinds: &[String],
@@ -124,6 +126,7 @@ pub(crate) async fn expired(
         "WITH late AS (
             SELECT id FROM jobs.job
             WHERE state = 'queued' AND kind = ANY($1) AND expires_at < now()
+              AND NOT EXISTS (SELECT FROM jobs.kind WHERE kind.kind = job.kind AND paused)
             LIMIT $4 FOR UPDATE SKIP LOCKED)
          UPDATE jobs.job AS job
          SET state = 'dead', finished_at = now(), error_signature = $3,

@@ -94,6 +94,15 @@ async fn a_kind_that_rests_is_not_claimed() {
     let job = Single { name: "other".into() };
     world.ends(world.enqueue(NewJob::new(&job, "other")).await.id, State::Done).await;
     assert_eq!(world.record(rests).await.state, State::Queued);
+    // Its time does not run out meanwhile; that of another kind does.
+    let past = "UPDATE jobs.job SET expires_at = now() - interval '1 s' WHERE state = 'queued'";
+    let later = chrono::Utc::now() + TimeDelta::hours(1);
+    let late = world.enqueue(NewJob::new(&job, "late").due(later)).await.id;
+    sqlx::query(past).execute(&world.pool).await.unwrap();
+    world.ends(late, State::Dead).await;
+    assert_eq!(world.record(rests).await.state, State::Queued);
+    let ahead = "UPDATE jobs.job SET expires_at = now() + interval '1 h' WHERE state = 'queued'";
+    sqlx::query(ahead).execute(&world.pool).await.unwrap();
     ledger::resume_kind(&world.pool, "test.many").await.unwrap();
     world.ends(rests, State::Done).await;
     assert!(ledger::pause_kind(&world.pool, "no.such").await.is_err());

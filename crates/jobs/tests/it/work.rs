@@ -270,6 +270,52 @@ async fn a_person_cancels_what_waits_and_what_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_enqueued_after_a_cancel_is_run() {
+    let world = World::new().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
+    let script = Script::new(move |name, run| {
+        let gate = held.clone();
+        async move {
+            if name == "old" {
+                run.cancelled().await;
+                gate.acquire().await.unwrap().forget();
+                return Err(Error::LeaseLost);
+            }
+            // Longer than a heartbeat, which must not find the old wish to cancel.
+            let heartbeat = Duration::from_millis(crate::world::config().heartbeat_ms);
+            tokio::time::sleep(heartbeat * 3).await; // the work
+            Ok(Outcome::Done)
+        }
+    });
+    let worker = world.worker(&script).await;
+    let enqueue = |name: &'static str| {
+        let world = &world;
+        async move {
+            let job = Many { name: name.into() };
+            world.enqueue(NewJob::new(&job, name).key("k")).await.id
+        }
+    };
+    let id = enqueue("old").await;
+    eventually_eq(PATIENCE, 1, || async { script.seen().len() }).await;
+    enqueue("given up").await;
+    ledger::cancel(&world.pool, id).await.unwrap();
+    assert_eq!(enqueue("new").await, id);
+    gate.add_permits(1);
+    world.ends(id, State::Done).await;
+    assert_eq!(script.names(), ["old", "new"]);
+    assert_eq!(world.count("SELECT count(*) FROM jobs.job WHERE cancel_requested").await, 0);
+
+    let id = enqueue("old").await;
+    eventually_eq(PATIENCE, 3, || async { script.seen().len() }).await;
+    enqueue("given up").await;
+    ledger::cancel(&world.pool, id).await.unwrap();
+    gate.add_permits(1);
+    world.ends(id, State::Cancelled).await;
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_lets_work_finish_or_yield_and_hands_the_rest_back_uncharged() {
     let world = World::new().await;
     let script = Script::new(|name, run| async move {
@@ -373,6 +419,95 @@ async fn a_run_that_lost_its_lease_is_told_and_can_write_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_makes_progress_may_take_longer_than_its_limit() {
+    let world = World::new().await;
+    let worker = world
+        .worker(&Script::new(|_, run| async move {
+            let began = std::time::Instant::now();
+            let mut done = 0;
+            while began.elapsed() < Duration::from_millis(1_000) {
+                done += 1;
+                run.progress(done, None, "steps").await;
+                tokio::time::sleep(Duration::from_millis(10)).await; // the work
+            }
+            Ok(Outcome::Done)
+        }))
+        .await;
+    let job = Brief { name: "steady".into() };
+    let id = world.enqueue(NewJob::new(&job, "steady")).await.id;
+    world.ends(id, State::Done).await;
+    assert_eq!(world.outcomes(id).await, ["done"]);
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_takes_too_long_is_charged_to_its_job() {
+    let world = World::new().await;
+    let pool = world.pool.clone();
+    let script = Script::new(move |_, _| {
+        let pool = pool.clone();
+        async move {
+            let mut transaction = pool.begin().await?;
+            sqlx::query("SET LOCAL statement_timeout = '20ms'").execute(&mut *transaction).await?;
+            sqlx::query("SELECT pg_sleep(10)").execute(&mut *transaction).await?;
+            Ok(Outcome::Done)
+        }
+    });
+    let worker = world.worker(&script).await;
+    let id = world.many("slow").await;
+    world.ends(id, State::Dead).await;
+    assert_eq!(world.outcomes(id).await, ["transient"; 3]);
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_fifty_attempts_are_kept() {
+    let world = World::new().await;
+    let script = Script::new(|_, run| async move {
+        let slice = run.cursor::<u32>().unwrap_or(0) + 1;
+        run.save_cursor(&slice).await?;
+        Ok(if slice < 60 { Outcome::Yield } else { Outcome::Done })
+    });
+    let worker = world.worker(&script).await;
+    let id = world.many("a").await;
+    world.ends(id, State::Done).await;
+    let kept: (i64, i32, i32) =
+        sqlx::query_as("SELECT count(*), min(number), max(number) FROM jobs.attempt")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+    assert_eq!(kept, (50, 11, 60));
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_view_hears_of_what_runs_changed_or_fell_due() {
+    let world = World::new().await;
+    let changes = async |since| {
+        let changed = ledger::changes(&world.pool, None, since).await.unwrap();
+        changed.into_iter().rev().map(|job| job.subject).collect::<Vec<_>>()
+    };
+    let now = async || -> chrono::DateTime<chrono::Utc> {
+        sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&world.pool).await.unwrap()
+    };
+    let begin = now().await;
+    let [running, ended, _] =
+        [world.many("runs").await, world.many("ends").await, world.many("waits").await];
+    let job = Many { name: "due".into() };
+    let due = begin + chrono::TimeDelta::milliseconds(1_200);
+    world.enqueue(NewJob::new(&job, "due").due(due)).await;
+    assert_eq!(changes(begin).await, ["runs", "ends", "waits", "due"]);
+    let run = "UPDATE jobs.job SET state = 'running', lease_token = gen_random_uuid()
+               WHERE id = $1";
+    sqlx::query(run).bind(running).execute(&world.pool).await.unwrap();
+    let since = now().await;
+    assert_eq!(changes(since).await, ["runs"]);
+    ledger::cancel(&world.pool, ended).await.unwrap();
+    assert_eq!(changes(since).await, ["runs", "ends"]);
+    eventually_eq(PATIENCE, true, || async { changes(since).await.contains(&"due".into()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_takes_too_long_is_ended_and_charged() {
     let world = World::new().await;
     let worker = world.worker(&Script::new(|_, _| std::future::pending())).await;
@@ -380,6 +515,6 @@ async fn a_run_that_takes_too_long_is_ended_and_charged() {
     let id = world.enqueue(NewJob::new(&job, "endless")).await.id;
     let dead = world.ends(id, State::Dead).await;
     assert_eq!(world.outcomes(id).await, ["transient"; 3]);
-    assert!(dead.last_error.unwrap().starts_with("took longer than its limit of 0.1 s"));
+    assert!(dead.last_error.unwrap().starts_with("made no progress for its limit of 0.4 s"));
     worker.drain().await;
 }

@@ -27,6 +27,7 @@ pub(crate) fn config() -> Config {
         redispatch_ms: 2_000,
         drain_ms: 800,
         retention_ms: 600_000,
+        answer_timeout_ms: 1_000,
     }
 }
 
@@ -86,7 +87,7 @@ macro_rules! kind {
 }
 kind!(/** Several at once. */ Many, "test.many", 4, 20_000);
 kind!(/** One at a time. */ Single, "test.single", 1, 20_000);
-kind!(/** Ended early. */ Brief, "test.brief", 1, 100);
+kind!(/** Ended early. */ Brief, "test.brief", 1, 400);
 
 /// Servers with the ledger's schema.
 pub(crate) struct World {
