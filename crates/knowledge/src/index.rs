@@ -6,7 +6,7 @@ use bus::subject::DOCUMENT_STORED;
 use jobs::{Job, Limits, Outcome, Run};
 use proto::{DocumentId, events::v1::DocumentStored};
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 use crate::{
     backlog,
@@ -44,7 +44,7 @@ pub struct Context {
 impl Job for IndexDocument {
     const KIND: &'static str = "knowledge.index";
     /// A document of 8 MiB makes some ten thousand passages, which take a quarter of an hour on
-    /// one processor.
+    /// one processor, and eight at a time take hours: the limit is for a batch, as each is progress.
     const LIMITS: Limits = Limits { run_ms: 3_600_000, concurrency: 8, ..Limits::STANDARD };
     type Context = Context;
 
@@ -89,8 +89,8 @@ impl Job for IndexDocument {
 ///
 /// # Errors
 /// When the database does.
-pub async fn waiting(pool: &PgPool) -> Result<u64, sqlx::Error> {
-    jobs::ledger::waiting(pool, IndexDocument::KIND, backlog::COUNTED_MAX).await
+pub async fn waiting(executor: impl PgExecutor<'_>) -> Result<u64, sqlx::Error> {
+    jobs::ledger::waiting(executor, IndexDocument::KIND, backlog::COUNTED_MAX).await
 }
 
 /// Cutting takes time in proportion to the text, so it does not hold up other tasks.

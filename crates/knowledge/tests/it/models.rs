@@ -13,7 +13,7 @@ use proto::{
     ProjectId, SourceId,
     knowledge::v1::{SearchRequest, search_request::Mode},
 };
-use testkit::{Response, Site, eventually};
+use testkit::{Body, Response, Site, eventually};
 
 use crate::stand::{
     PATIENCE, Replica, Stand, ask, document, hash, index, search, settled, submit, titles,
@@ -24,6 +24,11 @@ const DIMENSIONS: usize = 8;
 /// A server of embeddings whose every vector follows from the text alone.
 async fn embedding_server() -> Site {
     let site = Site::start().await;
+    answer_embeddings(&site);
+    site
+}
+
+fn answer_embeddings(site: &Site) {
     site.answer("/v1/embeddings", |request| {
         let asked: serde_json::Value =
             serde_json::from_slice(&request.body).expect("our client sends JSON");
@@ -39,7 +44,6 @@ async fn embedding_server() -> Site {
         Response::ok(serde_json::json!({ "data": data }).to_string())
             .content_type("application/json")
     });
-    site
 }
 
 /// Counts letters, so that texts of the same words are near each other.
@@ -207,4 +211,123 @@ async fn without_a_model_folder_auto_falls_back_and_warns() {
     assert!(index.warning.contains("hash-v1"), "{}", index.warning);
     assert_eq!(index.embedder.map(|it| it.semantic), Some(false));
     assert_eq!(titles(&replica, ask("anything")).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedder_that_falls_silent_leaves_words_and_is_asked_again() {
+    let project = ProjectId::generate();
+    let stand = Stand::start(project).await;
+    let site = embedding_server().await;
+    let replica = stand.replica(Config { query_timeout_ms: 300, ..remote(&site) }).await;
+    fill(&replica, project, 5).await;
+    settled(&stand).await;
+    site.serve("/v1/embeddings", Response::of(Body::Silence));
+    site.forget_requests();
+    for word in ["walnut", "trees", "walnut"] {
+        let answer = search(&replica.service, ask(word)).await;
+        assert_eq!((answer.results.len(), answer.embedder), (5, None));
+        assert_eq!(answer.cache, "miss", "an answer for want of a better one is not kept");
+    }
+    assert_eq!(site.requests().len(), 1, "it is left alone for a while");
+    let semantic = SearchRequest { mode: Mode::Semantic.into(), ..ask("walnut") };
+    let refused = replica.service.clone().search(semantic).await.expect_err("no vector");
+    assert_eq!(refused.code(), tonic::Code::Unavailable);
+    answer_embeddings(&site);
+    eventually(PATIENCE, || async {
+        let answer = search(&replica.service, ask("walnut")).await;
+        if answer.embedder.is_some() { Ok(()) } else { Err(answer.cache) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_prefix_makes_another_model() {
+    let project = ProjectId::generate();
+    let stand = Stand::start(project).await;
+    let site = embedding_server().await;
+    let replica = stand.replica(remote(&site)).await;
+    fill(&replica, project, 3).await;
+    settled(&stand).await;
+    drop(replica);
+    // As a row of an earlier release.
+    sqlx::query("UPDATE knowledge.embedding_model SET spec_sha256 = NULL")
+        .execute(&stand.pool)
+        .await
+        .unwrap();
+    let config = remote(&site);
+    let replica = stand.replica(config.clone()).await;
+    assert_eq!(index(&replica).await.models.len(), 1, "it is the same");
+    drop(replica);
+    // The probe's letters are the same, but not those of every text that is cut.
+    let openai = OpenAi { document_prefix: "1 2 3: ".into(), ..config.openai.clone() };
+    let replica = stand.replica(Config { openai, ..config }).await;
+    assert_eq!(index(&replica).await.models.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_whose_job_died_is_left_alone_for_a_while() {
+    let stand = Stand::start(ProjectId::generate()).await;
+    jobs::migrate(&stand.pool).await.unwrap();
+    let count = async |sql: &'static str| {
+        knowledge::reembed::enqueue(&stand.pool, 7).await.unwrap();
+        sqlx::query_scalar::<_, i64>(sql).fetch_one(&stand.pool).await.unwrap()
+    };
+    let all = "SELECT count(*) FROM jobs.job WHERE NOT rerun";
+    assert_eq!((count(all).await, count(all).await), (1, 1));
+    for (state, expect) in [("running", 1), ("dead", 1)] {
+        let set = "UPDATE jobs.job SET state = $1, finished_at = now(),
+                   lease_token = CASE $1 WHEN 'running' THEN gen_random_uuid() END";
+        sqlx::query(set).bind(state).execute(&stand.pool).await.unwrap();
+        assert_eq!(count(all).await, expect, "{state}");
+    }
+    sqlx::query("UPDATE jobs.job SET finished_at = now() - interval '2 hours'")
+        .execute(&stand.pool)
+        .await
+        .unwrap();
+    assert_eq!(count(all).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retired_model_that_a_backup_reads_is_dropped_later() {
+    let stand = Stand::start(ProjectId::generate()).await;
+    let _replica = stand.replica(hash()).await;
+    sqlx::raw_sql(
+        "INSERT INTO knowledge.embedding_model
+             (id, provider, name, revision, dimensions, semantic, fingerprint, probe, state,
+              retired_at)
+         OVERRIDING SYSTEM VALUE
+         VALUES (99, 'openai', 'old', '1', 3, true, 'x', '{1,0,0}', 'retired',
+                 now() - interval '99 days');
+         CREATE TABLE knowledge.chunk_embedding_m99
+             PARTITION OF knowledge.chunk_embedding FOR VALUES IN (99)",
+    )
+    .execute(&stand.pool)
+    .await
+    .unwrap();
+    let mut backup = stand.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE knowledge.chunk_embedding IN ACCESS SHARE MODE")
+        .execute(&mut *backup)
+        .await
+        .unwrap();
+    let job = knowledge::upkeep::Retention {};
+    let mut connection = stand.pool.acquire().await.unwrap();
+    jobs::enqueue(&mut connection, jobs::NewJob::new(&job, "tonight")).await.unwrap();
+    eventually(PATIENCE, || async {
+        let seen: (String, i32, i64, Option<String>) = sqlx::query_as(
+            "SELECT state, claims, extract(epoch FROM due_at - now())::bigint, last_error
+             FROM jobs.job WHERE kind = 'knowledge.retention'",
+        )
+        .fetch_one(&stand.pool)
+        .await
+        .unwrap();
+        let later = seen.0 == "queued" && seen.1 == 1 && seen.2 > 300 && seen.3.is_none();
+        if later { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    backup.rollback().await.unwrap();
+    sqlx::query("UPDATE jobs.job SET due_at = now()").execute(&stand.pool).await.unwrap();
+    settled(&stand).await;
+    let left = "SELECT count(*) FROM pg_class WHERE relname = 'chunk_embedding_m99'";
+    let left: i64 = sqlx::query_scalar(left).fetch_one(&stand.pool).await.unwrap();
+    assert_eq!(left, 0);
 }
