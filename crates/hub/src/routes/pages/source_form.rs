@@ -153,6 +153,8 @@ async fn preview(app: &App, visit: &Visit, expression: &str, zone: &str) -> Stri
     }
     let (expression, zone) = (expression.trim().to_owned(), zone.trim().to_owned());
     match sources::preview_schedule(app, &visit.who, expression, zone).await {
+        // One that each source spreads for itself has no times before there is a source.
+        Ok(preview) if preview.next_runs.is_empty() => format!("{}.", preview.text),
         Ok(preview) => {
             let runs: Vec<String> = preview
                 .next_runs
