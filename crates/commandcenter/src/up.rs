@@ -16,7 +16,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chassis::{Process, Shutdown, config::Layers, process::Signals, readiness::Readiness};
+use chassis::{
+    Process, Shutdown,
+    config::Layers,
+    process::Signals,
+    readiness::{Readiness, State},
+};
 
 use crate::{
     cli::Global,
@@ -151,6 +156,10 @@ impl Instance<'_> {
         let built = services::build(&self.config, data_dir, addresses, &self.readiness);
         let Some(built) = shutdown.run_until_cancelled(built).await else { return Ok(()) };
         let (services, authenticator) = built?;
+        // The servers are ready already; without this the whole would be taken for ready.
+        for service in &services {
+            self.readiness.set(service.name, State::Starting);
+        }
         let announced = announce::when_ready(announce::Announcement {
             data_dir: data_dir.to_owned(),
             addresses,

@@ -2,7 +2,7 @@
 
 use std::{fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use serde_json::{Value, json};
 
 use crate::{
@@ -28,6 +28,7 @@ pub(crate) enum Command {
     /// Make a token. Its secret is shown this once.
     #[command(after_help = "Example: commandcenter token create --name ci --role operator \
                             --project web --out ci.token")]
+    #[command(group = ArgGroup::new("reach").args(["project", "all_projects"]).required(true))]
     Create {
         /// What it is for.
         #[arg(long)]
@@ -36,10 +37,10 @@ pub(crate) enum Command {
         #[arg(long, value_enum)]
         role: Role,
         /// Only in this project; may be given several times.
-        #[arg(short, long, required_unless_present = "all_projects")]
+        #[arg(short, long)]
         project: Vec<String>,
         /// In all projects, also those to come.
-        #[arg(long, conflicts_with = "project")]
+        #[arg(long)]
         all_projects: bool,
         /// Days until it stops working; never otherwise.
         #[arg(long, value_name = "DAYS")]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Subcommand, ValueEnum};
+use clap::{ArgGroup, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -51,6 +51,7 @@ pub(crate) enum Command {
     /// List users.
     List,
     /// Make a user. Asks for the password unless a file has it.
+    #[command(group = ArgGroup::new("reach").args(["project", "all_projects"]).required(true))]
     Add {
         /// The name to sign in with.
         name: String,
@@ -58,10 +59,10 @@ pub(crate) enum Command {
         #[arg(long, value_enum)]
         role: Role,
         /// Only in this project; may be given several times.
-        #[arg(short, long, required_unless_present = "all_projects")]
+        #[arg(short, long)]
         project: Vec<String>,
         /// In all projects, also those to come.
-        #[arg(long, conflicts_with = "project")]
+        #[arg(long)]
         all_projects: bool,
         /// A file with the password; `-` is standard input.
         #[arg(long, value_name = "FILE")]

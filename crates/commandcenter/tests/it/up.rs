@@ -1,7 +1,8 @@
-//! `up` as a process: signals while it starts.
+//! `up` as a process: what its greeting promises, and signals.
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Stdio},
@@ -25,7 +26,7 @@ fn start(data_dir: &Path) -> Child {
         .arg("--runtime-dir")
         .arg(testkit::runtime())
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .expect("it starts")
@@ -64,4 +65,25 @@ async fn a_second_signal_during_the_start_leaves_no_server() {
     for server in [postgres, nats] {
         eventually(DEADLINE, || async { if runs(server) { Err("it runs") } else { Ok(()) } }).await;
     }
+}
+
+#[tokio::test]
+async fn commands_work_from_the_greeting_on_and_the_first_signal_stops_in_order() {
+    let dir = tempfile::Builder::new().prefix("cc-up-").tempdir().unwrap();
+    let mut up = start(dir.path());
+    let mut lines = BufReader::new(up.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("is ready")), "it greets");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_commandcenter"));
+    let listed = command.args(["project", "list", "--data-dir"]).arg(dir.path()).output().unwrap();
+    assert!(listed.status.success(), "{listed:?}");
+
+    let postgres = pid_in(&dir.path().join("postgres/data/postmaster.pid")).await;
+    kill(Pid::from_raw(up.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let ended = eventually(DEADLINE, || {
+        let ended = up.try_wait().unwrap();
+        async move { ended.ok_or("it still runs") }
+    });
+    assert!(ended.await.success());
+    assert!(!runs(postgres));
+    assert!(!dir.path().join("instance.json").exists());
 }
