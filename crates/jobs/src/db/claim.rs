@@ -127,8 +127,9 @@ pub(crate) async fn give_back(pool: &PgPool, token: Uuid) -> Result<(), sqlx::Er
     sqlx::query(
         "WITH given AS (
              UPDATE jobs.job
-             SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
-                 finished_at = CASE WHEN cancel_requested THEN now() END,
+             SET state = CASE WHEN cancel_requested AND NOT rerun THEN 'cancelled'
+                              ELSE 'queued' END,
+                 finished_at = CASE WHEN cancel_requested AND NOT rerun THEN now() END,
                  lease_token = NULL, lease_until = NULL, dispatched_at = NULL,
                  cancel_requested = false, attempt = greatest(attempt - 1, 0)
              WHERE state = 'running' AND lease_token = $1

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::enqueue::{Enqueued, Template};
 
 /// A job that has failed keeps its due time, so that a busy key cannot defeat its own backoff. What
-/// comes after a person cancelled the run deserves a run of its own.
+/// comes after a person cancelled the run deserves a run of its own, for which `rerun` is enough: the
+/// wish to cancel stays, as its worker may not have heard it yet.
 const INSERT: &str = "
 WITH job AS (
     INSERT INTO jobs.job AS job
@@ -22,7 +23,6 @@ WITH job AS (
         subject = excluded.subject,
         priority = greatest(job.priority, excluded.priority),
         rerun = job.rerun OR job.state = 'running',
-        cancel_requested = false,
         due_at = CASE WHEN job.state = 'queued' AND job.last_error IS NULL
                       THEN least(job.due_at, excluded.due_at) ELSE job.due_at END,
         expires_at = greatest(job.expires_at, excluded.expires_at),

@@ -32,9 +32,9 @@ macro_rules! crash {
                 FROM lost WHERE job_id = lost.id AND number = lost.claims
             )
             UPDATE jobs.job AS job SET
-                state = CASE WHEN cancel_requested THEN 'cancelled'
-                             WHEN crashes >= $2 AND NOT rerun THEN 'dead' ELSE 'queued' END,
-                finished_at = CASE WHEN cancel_requested OR (crashes >= $2 AND NOT rerun)
+                state = CASE WHEN rerun THEN 'queued' WHEN cancel_requested THEN 'cancelled'
+                             WHEN crashes >= $2 THEN 'dead' ELSE 'queued' END,
+                finished_at = CASE WHEN NOT rerun AND (cancel_requested OR crashes >= $2)
                                    THEN now() END,
                 due_at = now() + crashes * $3 * interval '1 millisecond',
                 crashes = CASE WHEN crashes >= $2 AND rerun THEN 1 ELSE crashes + 1 END,

@@ -43,8 +43,8 @@ const COMPLETE: &str = settle!(
 );
 
 const REQUEUE: &str = settle!(
-    "state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
-     finished_at = CASE WHEN cancel_requested THEN now() END,
+    "state = CASE WHEN cancel_requested AND NOT rerun THEN 'cancelled' ELSE 'queued' END,
+     finished_at = CASE WHEN cancel_requested AND NOT rerun THEN now() END,
      due_at = now() + $5 * interval '1 millisecond',
      attempt = CASE WHEN $6 THEN attempt ELSE greatest(attempt - 1, 0) END,
      deferrals = CASE WHEN $6 OR $4 IS NULL THEN 0 ELSE deferrals + 1 END,

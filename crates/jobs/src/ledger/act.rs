@@ -95,33 +95,41 @@ pub async fn cancel_group(
     Ok(cancelled.unsigned_abs())
 }
 
-/// Lets a kind rest: nothing of it is dispatched or claimed until [`resume_kind`].
+const PAUSE: &str = "UPDATE jobs.kind SET paused = true WHERE kind = $1";
+
+/// What waited meanwhile has all its time again: none of it was the job's own.
+const RESUME: &str = "
+WITH rested AS (
+    UPDATE jobs.job SET expires_at = greatest(expires_at, now() + coalesce(
+        expires_s * interval '1 second', expires_at - created_at))
+    WHERE kind = $1 AND state = 'queued'
+      AND EXISTS (SELECT FROM jobs.kind WHERE kind = $1 AND paused)
+)
+UPDATE jobs.kind SET paused = false WHERE kind = $1";
+
+/// Lets a kind rest: nothing of it is dispatched or claimed, or expires, until [`resume_kind`].
 ///
 /// # Errors
 /// `NOT_FOUND` when no worker ever registered it, or what the database said.
 pub async fn pause_kind(executor: impl PgExecutor<'_>, kind: &str) -> Result<(), Failure> {
-    set_paused(executor, kind, true).await
+    set_paused(executor, kind, PAUSE).await
 }
 
-/// Ends the rest of a kind.
+/// Ends the rest of a kind; what waited expires as if it were enqueued now.
 ///
 /// # Errors
 /// As [`pause_kind`].
 pub async fn resume_kind(executor: impl PgExecutor<'_>, kind: &str) -> Result<(), Failure> {
-    set_paused(executor, kind, false).await
+    set_paused(executor, kind, RESUME).await
 }
 
 async fn set_paused(
     executor: impl PgExecutor<'_>,
     kind: &str,
-    paused: bool,
+    statement: &'static str,
 ) -> Result<(), Failure> {
-    let updated = sqlx::query("UPDATE jobs.kind SET paused = $2 WHERE kind = $1")
-        .bind(kind)
-        .bind(paused)
-        .execute(executor)
-        .await
-        .map_err(database::failure)?;
+    let updated =
+        sqlx::query(statement).bind(kind).execute(executor).await.map_err(database::failure)?;
     if updated.rows_affected() == 1 {
         return Ok(());
     }

@@ -61,7 +61,8 @@ fn lease(core: &Core, registered: &Registered, claimed: &Claimed, token: Uuid) -
         reason: OnceLock::new(),
         notes: Mutex::new(Notes {
             cursor: claimed.cursor.clone(),
-            done: claimed.progress_done.unwrap_or_default(),
+            // Without a cursor it begins anew, and so does its count.
+            done: claimed.cursor.as_ref().and(claimed.progress_done).unwrap_or_default(),
             written: None,
             advanced_at: Instant::now(),
         }),
@@ -92,9 +93,10 @@ async fn attempt(registered: &Registered, claimed: &Claimed, lease: &Arc<Lease>)
     let limit = Duration::from_millis(registered.limits.run_ms);
     let expires = Instant::now() + expires_in(claimed).max(limit);
     tokio::select! {
+        // The stop first: a run that heeds it at once has ended too by now, but not by itself.
         biased;
-        joined = task.join_next() => returned(joined),
         () = lease.stop.cancelled() => stopped(&mut task, lease).await,
+        joined = task.join_next() => returned(joined),
         () = lease.stalled(limit, expires) => {
             end(&mut task).await;
             Ended::TimedOut(limit)
