@@ -27,6 +27,9 @@ const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 /// The shortest request there is, `GET / HTTP/1.0` with two line ends, in bytes.
 const OPENING_BYTES: usize = 18;
 
+/// What HTTP/2 begins with; until it is complete nobody else keeps the time.
+const HTTP2_OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -34,9 +37,33 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
-    /// What is missing of the first request, and until when it may be.
-    opening: Option<(usize, Pin<Box<Sleep>>)>,
+    /// While the first request has not begun.
+    opening: Option<Opening>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// What a client has said so far, and until when it must have said enough.
+struct Opening {
+    bytes: usize,
+    http2: bool,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Opening {
+    fn begin() -> Self {
+        let deadline = Box::pin(tokio::time::sleep(OPENING_TIMEOUT));
+        Self { bytes: 0, http2: true, deadline }
+    }
+
+    fn hear(&mut self, said: &[u8]) {
+        let expected = HTTP2_OPENING.get(self.bytes..).unwrap_or_default();
+        self.http2 &= said.iter().zip(expected).all(|(said, expected)| said == expected);
+        self.bytes += said.len();
+    }
+
+    fn is_complete(&self) -> bool {
+        self.bytes >= if self.http2 { HTTP2_OPENING.len() } else { OPENING_BYTES }
+    }
 }
 
 /// The listener's connections, as long as somebody asks for them.
@@ -63,8 +90,7 @@ impl Connection {
     fn new(stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) -> Self {
         // Without it small answers only come later.
         let _ = stream.set_nodelay(true);
-        let opening = Some((OPENING_BYTES, Box::pin(tokio::time::sleep(OPENING_TIMEOUT))));
-        Self { stream, peer, opening, _permit: permit }
+        Self { stream, peer, opening: Some(Opening::begin()), _permit: permit }
     }
 
     /// The client's address.
@@ -81,12 +107,12 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        let Some((missing, deadline)) = &mut self.opening else { return polled };
-        *missing = missing.saturating_sub(buffer.filled().len() - before);
-        if *missing == 0 {
+        let Some(opening) = &mut self.opening else { return polled };
+        opening.hear(&buffer.filled()[before..]);
+        if opening.is_complete() {
             self.opening = None;
         } else if polled.is_pending() {
-            ready!(deadline.as_mut().poll(cx));
+            ready!(opening.deadline.as_mut().poll(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         polled

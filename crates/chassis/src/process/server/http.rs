@@ -103,7 +103,7 @@ mod tests {
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::TcpStream,
-        time::Instant,
+        time::{Instant, timeout},
     };
 
     use super::*;
@@ -123,7 +123,8 @@ mod tests {
         let mut client = TcpStream::connect(address).await.expect("it listens");
         client.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = Vec::new();
-        client.read_to_end(&mut answer).await.expect("it ends");
+        let last_word = timeout(REQUEST_TIMEOUT * 2, client.read_to_end(&mut answer));
+        last_word.await.unwrap_or_else(|_| panic!("{request:?} is never ended")).expect("read");
         let took = began.elapsed();
         stop.cancel();
         tasks.join().await.expect("it ends");
@@ -137,6 +138,7 @@ mod tests {
         assert!(took < Duration::from_secs(1), "{took:?}");
         for (request, limit) in [
             ("", Duration::from_secs(10)),
+            ("PRI * HTTP/2.0\r\n\r\n", Duration::from_secs(10)),
             ("GET / HTTP/1.1\r\nHost: a-head-without-end\r\n", HEADER_READ_TIMEOUT),
             ("GET / HTTP/1.1\r\nHost: a-client-that-stays\r\n\r\n", HEADER_READ_TIMEOUT),
         ] {
