@@ -53,12 +53,10 @@ pub struct Searcher {
     passing: Arc<SingleFlight<Filter, i64>>,
 }
 
-/// What the legs found.
-struct Legs {
-    words: Vec<Hit>,
-    neighbours: Vec<Hit>,
-    /// More passages hold the words than were scored.
-    cut: bool,
+/// What the query is to the model.
+struct Embedded {
+    vector: Option<Arc<Vec<f32>>>,
+    embedder: Option<ModelSpec>,
 }
 
 impl Searcher {
@@ -135,36 +133,38 @@ impl Searcher {
         corpus: &Corpus,
         model: Option<InUse>,
     ) -> Result<Answer, Failure> {
-        let (vector, embedder) = self.query_vector(query, model.as_ref()).await?;
+        let passing = self.passing(&query.filter, corpus).await?;
+        let mut depth = CANDIDATES_MIN.max(query.limit * CANDIDATES_PER_RESULT);
+        let nearest = async {
+            let embedded = self.embedded(query, model.as_ref()).await?;
+            let vector = embedded.vector.as_ref();
+            let neighbours = self.neighbours(query, corpus, passing, vector, depth).await?;
+            Ok((embedded, neighbours))
+        };
+        let legs = futures::future::try_join(nearest, self.words(query, corpus, passing));
+        let ((Embedded { vector, embedder }, mut neighbours), (words, lexical_cut)) = legs.await?;
         let asked = query.mode != Mode::Lexical && model.is_some_and(|it| it.loaded.is_some());
         let without_embedder = asked && vector.is_none();
         let spelling = embedder.as_ref().is_some_and(|spec| !spec.semantic);
         let weight = if spelling { SPELLING_WEIGHT } else { 1.0 };
-        let depth = CANDIDATES_MIN.max(query.limit * CANDIDATES_PER_RESULT);
-        let (mut shown, mut lexical_cut) = (Vec::new(), false);
-        for depth in [depth, depth * WIDENING] {
-            let legs = self.legs(query, corpus, vector.as_ref(), depth).await?;
-            let Legs { words, neighbours, cut } = legs;
-            lexical_cut = cut;
-            let more = words.len() >= depth || neighbours.len() >= depth;
-            shown = self.rank(query, fusion::fuse(words, neighbours, weight)).await?;
-            if shown.len() >= query.limit || !more {
-                break;
-            }
+        let best = |depth: usize| words[..depth.min(words.len())].to_vec();
+        let more = words.len() >= depth || neighbours.len() >= depth;
+        let mut shown = self.rank(query, fusion::fuse(best(depth), neighbours, weight)).await?;
+        if shown.len() < query.limit && more {
+            depth *= WIDENING;
+            neighbours = self.neighbours(query, corpus, passing, vector.as_ref(), depth).await?;
+            shown = self.rank(query, fusion::fuse(best(depth), neighbours, weight)).await?;
         }
         let found = self.hydrate(corpus, shown).await?;
         Ok(Answer { found, embedder, without_embedder, lexical_cut })
     }
 
     /// The query's vector, when vectors take part and there is a model to ask.
-    async fn query_vector(
-        &self,
-        query: &Query,
-        model: Option<&InUse>,
-    ) -> Result<(Option<Arc<Vec<f32>>>, Option<ModelSpec>), Failure> {
+    async fn embedded(&self, query: &Query, model: Option<&InUse>) -> Result<Embedded, Failure> {
+        const NONE: Embedded = Embedded { vector: None, embedder: None };
         let loaded = model.and_then(|model| Some((model.id, model.loaded.clone()?)));
         let (id, loaded) = match (query.mode, loaded) {
-            (Mode::Lexical, _) | (Mode::Hybrid, None) => return Ok((None, None)),
+            (Mode::Lexical, _) | (Mode::Hybrid, None) => return Ok(NONE),
             (Mode::Semantic, None) => {
                 return Err(Failure::new(
                     Reason::Unavailable,
@@ -178,51 +178,35 @@ impl Searcher {
         let embedded = self.vectors.get(id, &loaded, &query.text).await;
         metrics::histogram!(STAGE_DURATION, "stage" => "embed").record(started.elapsed());
         match embedded {
-            Ok(vector) => Ok((Some(vector), Some(loaded.spec().clone()))),
+            Ok(vector) => {
+                Ok(Embedded { vector: Some(vector), embedder: Some(loaded.spec().clone()) })
+            }
             // Words alone answer better than an error does.
             Err(failed) if query.mode == Mode::Hybrid => {
                 tracing::warn!(error = %failed, "words alone answer, as the embedder failed");
-                Ok((None, None))
+                Ok(NONE)
             }
             Err(failed) => Err(error::failure(&failed)),
         }
     }
 
-    /// Both legs at once, each of at most `depth` hits.
-    async fn legs(
+    /// The passages nearest to the query's vector, `depth` at most.
+    async fn neighbours(
         &self,
         query: &Query,
         corpus: &Corpus,
+        passing: i64,
         vector: Option<&Arc<Vec<f32>>>,
         depth: usize,
-    ) -> Result<Legs, Failure> {
+    ) -> Result<Vec<Hit>, Failure> {
+        let (Some(vector), Some(model)) = (vector, corpus.model) else { return Ok(Vec::new()) };
         let started = Instant::now();
-        let passing = self.passing(&query.filter, corpus).await?;
-        let legs = futures::future::try_join(
-            async {
-                match query.mode {
-                    Mode::Semantic => Ok((Vec::new(), false)),
-                    Mode::Hybrid | Mode::Lexical => {
-                        self.lexical(query, corpus, passing, depth).await
-                    }
-                }
-            },
-            async {
-                match (vector, corpus.model) {
-                    (Some(vector), Some(model)) => {
-                        let path = if passing > EXACT_MAX { Path::Index } else { Path::Exact };
-                        let path = if query.filter.is_open() { Path::Index } else { path };
-                        let depth = depth as i64;
-                        let filter = &query.filter;
-                        queries::semantic(&self.pool, model, vector, filter, path, depth).await
-                    }
-                    _ => Ok(Vec::new()),
-                }
-            },
-        );
-        let ((words, cut), neighbours) = legs.await.map_err(database::failure)?;
-        metrics::histogram!(STAGE_DURATION, "stage" => "retrieve").record(started.elapsed());
-        Ok(Legs { words, neighbours, cut })
+        let filter = &query.filter;
+        let index = filter.is_open() || passing > EXACT_MAX;
+        let path = if index { Path::Index } else { Path::Exact };
+        let hits = queries::semantic(&self.pool, model, vector, filter, path, depth as i64).await;
+        metrics::histogram!(STAGE_DURATION, "stage" => "neighbours").record(started.elapsed());
+        hits.map_err(database::failure)
     }
 
     /// How many chunks pass the filter, as far as it matters.
@@ -239,16 +223,17 @@ impl Searcher {
         Ok(*passing)
     }
 
-    /// The best passages by their words, and whether more hold them than were scored.
-    async fn lexical(
+    /// The passages by their words, best first, and whether more hold them than were scored.
+    async fn words(
         &self,
         query: &Query,
         corpus: &Corpus,
         passing: i64,
-        depth: usize,
-    ) -> Result<(Vec<Hit>, bool), sqlx::Error> {
+    ) -> Result<(Vec<Hit>, bool), Failure> {
         let terms = bm25::rarest(corpus.terms.clone());
-        let Some(rarest) = terms.first() else { return Ok((Vec::new(), false)) };
+        let rarest = terms.first().filter(|_| query.mode != Mode::Semantic);
+        let Some(rarest) = rarest else { return Ok((Vec::new(), false)) };
+        let started = Instant::now();
         let selectivity = if passing > EXACT_MAX {
             1.0
         } else {
@@ -256,13 +241,15 @@ impl Searcher {
         };
         let searched = bm25::searched(&terms, corpus.totals, selectivity.min(1.0));
         let many = bm25::is_common(rarest, selectivity.min(1.0));
-        let matches = queries::lexical(&self.pool, &terms, searched, many, &query.filter).await?;
+        let matches = queries::lexical(&self.pool, &terms, searched, many, &query.filter)
+            .await
+            .map_err(database::failure)?;
         let cut = many || matches.len() >= CANDIDATES_MAX;
         let mut hits = bm25::score(&matches, &terms, corpus.totals);
         hits.sort_unstable_by(|a, b| {
             fusion::best_first(a.score, b.score).then(a.chunk.cmp(&b.chunk))
         });
-        hits.truncate(depth);
+        metrics::histogram!(STAGE_DURATION, "stage" => "words").record(started.elapsed());
         Ok((hits, cut))
     }
 

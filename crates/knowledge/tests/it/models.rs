@@ -1,5 +1,7 @@
 //! Changing the model while searches go on.
 
+mod away;
+
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
@@ -13,7 +15,7 @@ use proto::{
     ProjectId, SourceId,
     knowledge::v1::{SearchRequest, search_request::Mode},
 };
-use testkit::{Body, Response, Site, eventually};
+use testkit::{Response, Site, eventually};
 
 use crate::stand::{
     PATIENCE, Replica, Stand, ask, document, hash, index, search, settled, submit, titles,
@@ -29,21 +31,21 @@ async fn embedding_server() -> Site {
 }
 
 fn answer_embeddings(site: &Site) {
-    site.answer("/v1/embeddings", |request| {
-        let asked: serde_json::Value =
-            serde_json::from_slice(&request.body).expect("our client sends JSON");
-        let inputs = asked["input"].as_array().expect("a list of texts");
-        let data: Vec<_> = inputs
-            .iter()
-            .enumerate()
-            .map(|(index, text)| {
-                let embedding = vector(text.as_str().expect("a text"));
-                serde_json::json!({ "index": index, "embedding": embedding })
-            })
-            .collect();
-        Response::ok(serde_json::json!({ "data": data }).to_string())
-            .content_type("application/json")
-    });
+    site.answer("/v1/embeddings", |request| embeddings(&request.body));
+}
+
+fn embeddings(body: &[u8]) -> Response {
+    let asked: serde_json::Value = serde_json::from_slice(body).expect("our client sends JSON");
+    let inputs = asked["input"].as_array().expect("a list of texts");
+    let data: Vec<_> = inputs
+        .iter()
+        .enumerate()
+        .map(|(index, text)| {
+            let embedding = vector(text.as_str().expect("a text"));
+            serde_json::json!({ "index": index, "embedding": embedding })
+        })
+        .collect();
+    Response::ok(serde_json::json!({ "data": data }).to_string()).content_type("application/json")
 }
 
 /// Counts letters, so that texts of the same words are near each other.
@@ -183,27 +185,6 @@ async fn going_back_to_a_model_takes_up_its_vectors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_model_search_answers_from_words_and_says_so() {
-    let project = ProjectId::generate();
-    let stand = Stand::start(project).await;
-    let site = embedding_server().await;
-    let replica = stand.replica(remote(&site)).await;
-    fill(&replica, project, 5).await;
-    settled(&stand).await;
-    drop(replica);
-    site.serve("/v1/embeddings", Response::status(503));
-    let replica = stand.replica(remote(&site)).await;
-    let answer = search(&replica.service, ask("walnut")).await;
-    assert_eq!(answer.results.len(), 5);
-    assert_eq!(answer.embedder, None);
-    let warning = index(&replica).await.warning;
-    assert!(warning.contains("letters") && warning.contains("words alone"), "{warning}");
-    let request = SearchRequest { mode: Mode::Semantic.into(), ..ask("walnut") };
-    let refused = replica.service.clone().search(request).await.expect_err("there is no model");
-    assert_eq!(refused.code(), tonic::Code::Unavailable);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn without_a_model_folder_auto_falls_back_and_warns() {
     let stand = Stand::start(ProjectId::generate()).await;
     let replica = stand.replica(Config::default()).await;
@@ -214,28 +195,37 @@ async fn without_a_model_folder_auto_falls_back_and_warns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_embedder_that_falls_silent_leaves_words_and_is_asked_again() {
+async fn what_each_model_embeds_is_progress() {
+    const PARTS: i64 = 100;
     let project = ProjectId::generate();
     let stand = Stand::start(project).await;
-    let site = embedding_server().await;
-    let replica = stand.replica(Config { query_timeout_ms: 300, ..remote(&site) }).await;
-    fill(&replica, project, 5).await;
+    let replica = stand.replica(hash()).await;
+    submit(&replica, vec![document(project, SourceId::generate(), "old", "stuck")]).await;
     settled(&stand).await;
-    site.serve("/v1/embeddings", Response::of(Body::Silence));
-    site.forget_requests();
-    for word in ["walnut", "trees", "walnut"] {
-        let answer = search(&replica.service, ask(word)).await;
-        assert_eq!((answer.results.len(), answer.embedder), (5, None));
-        assert_eq!(answer.cache, "miss", "an answer for want of a better one is not kept");
-    }
-    assert_eq!(site.requests().len(), 1, "it is left alone for a while");
-    let semantic = SearchRequest { mode: Mode::Semantic.into(), ..ask("walnut") };
-    let refused = replica.service.clone().search(semantic).await.expect_err("no vector");
-    assert_eq!(refused.code(), tonic::Code::Unavailable);
-    answer_embeddings(&site);
+    drop(replica);
+    // The server has no vector of what is there already, so its model remains in the making.
+    let site = Site::start().await;
+    site.answer("/v1/embeddings", |request| {
+        match String::from_utf8_lossy(&request.body).contains("stuck") {
+            true => Response::status(503),
+            false => embeddings(&request.body),
+        }
+    });
+    let replica = stand.replica(remote(&site)).await;
+    let states: Vec<String> = index(&replica).await.models.into_iter().map(|it| it.state).collect();
+    assert_eq!(states, ["active", "building"]);
+    let text: String = (0..PARTS).map(|n| format!("# Part {n}\n\nWalnut {n}.\n\n")).collect();
+    submit(&replica, vec![document(project, SourceId::generate(), "new", &text)]).await;
     eventually(PATIENCE, || async {
-        let answer = search(&replica.service, ask("walnut")).await;
-        if answer.embedder.is_some() { Ok(()) } else { Err(answer.cache) }
+        let newest: (String, Option<i64>, Option<i64>) = sqlx::query_as(
+            "SELECT state, progress_done, progress_total FROM jobs.job
+             WHERE kind = 'knowledge.index' ORDER BY id DESC LIMIT 1",
+        )
+        .fetch_one(&stand.pool)
+        .await
+        .unwrap();
+        let both = Some(2 * PARTS);
+        if newest == ("done".to_owned(), both, both) { Ok(()) } else { Err(newest) }
     })
     .await;
 }
