@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::feed::{Entry, is_akin};
+use crate::feed::{Entry, is_akin, is_same_before_links};
 
 /// An item that an earlier look stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub enum Verdict {
     Edited(i64),
     /// Known, and says the same.
     Unchanged(i64),
+    /// Known, and says the same, but an earlier release hashed it in another way: store the hash.
+    Rehashed(i64),
     /// The source shows it twice; the first one counts.
     Repeated,
 }
@@ -88,6 +90,9 @@ pub fn decide(
             _ if *repeated => Verdict::Repeated,
             None => Verdict::New,
             Some(item) if item.hash == entry.hash => Verdict::Unchanged(item.id),
+            Some(item) if is_same_before_links(&item.hash, &entry.hash) => {
+                Verdict::Rehashed(item.id)
+            }
             Some(item) => Verdict::Edited(item.id),
         })
         .collect();

@@ -19,7 +19,7 @@ mod person;
 pub(crate) mod text;
 mod xml;
 
-pub use identity::{is_akin, normalise_url};
+pub use identity::{is_akin, is_same_before_links, normalise_url};
 pub use not_a_feed::Look;
 pub use person::Person;
 
@@ -46,8 +46,8 @@ pub struct Feed {
     pub language: Option<String>,
     /// The entries in the order of the feed, each key once.
     pub entries: Vec<Entry>,
-    /// Whether the body broke off, was damaged, or had more than [`ENTRIES_MAX`] entries.
-    pub truncated: bool,
+    /// Whether the body broke off: what is missing from it is to be asked for again.
+    pub broken_off: bool,
     /// The parser that read it.
     pub parser: Parser,
     /// The encoding it was in.
@@ -170,18 +170,16 @@ pub fn parse(
 
 fn xml(text: &str, base: Option<&Url>) -> Result<Feed, Error> {
     let translation = atom::translate(text, base)?;
-    let first = library::feed_rs(&translation.atom, base).map(|mut feed| {
-        feed.truncated |= translation.truncated;
-        feed
-    });
+    let first = library::feed_rs(&translation.atom, base);
     let has_entries = || text.contains("<item") || text.contains("<entry");
-    match first {
-        Ok(feed) if !feed.entries.is_empty() || !has_entries() => Ok(feed),
+    let feed = match first {
+        Ok(feed) if !feed.entries.is_empty() || !has_entries() => feed,
         first => match library::feedparser_rs(text, base) {
-            Ok(feed) if !feed.entries.is_empty() => Ok(feed),
-            _ => first.map_err(|reason| Error::Unreadable { reason }),
+            Ok(feed) if !feed.entries.is_empty() => feed,
+            _ => first.map_err(|reason| Error::Unreadable { reason })?,
         },
-    }
+    };
+    Ok(Feed { broken_off: translation.broken_off, ..feed })
 }
 
 fn json(text: &str, base: Option<&Url>) -> Result<Feed, Error> {

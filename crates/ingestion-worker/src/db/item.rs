@@ -88,19 +88,20 @@ pub async fn insert(
     Ok(keys.iter().filter_map(|key| ids.get(*key).copied()).collect())
 }
 
-/// Stores what edited items say now.
+/// Stores what items say now, and the number of the look that found an edit.
 ///
 /// # Errors
 /// Of the database.
 pub async fn revise(
     conn: &mut PgConnection,
     edits: &[(i64, &str)],
-    observed_seq: i64,
+    observed_seq: Option<i64>,
 ) -> sqlx::Result<()> {
     let ids: Vec<i64> = edits.iter().map(|(id, _)| *id).collect();
     let hashes: Vec<&str> = edits.iter().map(|(_, hash)| *hash).collect();
     sqlx::query(
-        "UPDATE ingestion.item SET content_hash = edit.hash, observed_seq = $3
+        "UPDATE ingestion.item
+         SET content_hash = edit.hash, observed_seq = coalesce($3, item.observed_seq)
          FROM unnest($1::bigint[], $2::text[]) AS edit (id, hash) WHERE item.id = edit.id",
     )
     .bind(&ids)

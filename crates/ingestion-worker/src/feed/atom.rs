@@ -17,8 +17,8 @@ use super::{ENTRIES_MAX, Error};
 #[derive(Debug)]
 pub(super) struct Translation {
     pub(super) atom: String,
-    /// Whether the document broke off or held more entries than [`ENTRIES_MAX`].
-    pub(super) truncated: bool,
+    /// Whether the document broke off; beyond [`ENTRIES_MAX`] entries nobody looks.
+    pub(super) broken_off: bool,
 }
 
 /// Translates `text`; `base` is where it was fetched from.
@@ -27,14 +27,13 @@ pub(super) fn translate(text: &str, base: Option<&Url>) -> Result<Translation, E
     let mut feed = Fields::default();
     let mut entries = String::with_capacity(text.len());
     let mut count = 0;
-    let mut truncated = false;
 
     let root = reader.next_element()?;
     let is_feed = root.as_ref().is_some_and(|root| is_container(root) || is_entry(root));
     let Some(mut element) = root.filter(|_| is_feed) else {
         return Err(Error::NotAFeed(Look::of(text, base)));
     };
-    loop {
+    let broken_off = loop {
         if is_container(&element) {
             feed.take_attributes(&element);
         } else {
@@ -42,8 +41,7 @@ pub(super) fn translate(text: &str, base: Option<&Url>) -> Result<Translation, E
             if !is_entry(&element) {
                 feed.take(&element);
             } else if count == ENTRIES_MAX {
-                truncated = true;
-                break;
+                break false;
             } else if complete || (count == 0 && !element.children.is_empty()) {
                 // Of an entry that broke off nobody knows what is missing; but a feed of one entry
                 // that its publisher never closes is better than none.
@@ -53,10 +51,9 @@ pub(super) fn translate(text: &str, base: Option<&Url>) -> Result<Translation, E
         }
         match reader.next_element()? {
             Some(next) => element = next,
-            None => break,
+            None => break reader.is_broken_off(),
         }
-    }
-    truncated |= reader.is_broken_off();
+    };
 
     let mut atom = String::with_capacity(entries.len() + 1024);
     atom.push_str("<feed xmlns=\"http://www.w3.org/2005/Atom\"");
@@ -67,7 +64,7 @@ pub(super) fn translate(text: &str, base: Option<&Url>) -> Result<Translation, E
     feed.write_head(&mut atom);
     atom.push_str(&entries);
     atom.push_str("</feed>");
-    Ok(Translation { atom, truncated })
+    Ok(Translation { atom, broken_off })
 }
 
 /// Elements whose children belong to the feed itself.

@@ -122,9 +122,10 @@ fn text_hash(entry: &Entry) -> String {
     hash("content", &[&entry.title, &content, &summary, &authors, &entry.tags.join("\n")])
 }
 
-/// What follows the text's hash: a citation must not keep a dead link.
+/// What follows the text's hash: a citation must not keep a dead link. Nothing follows the `+` of
+/// an entry without a link, to tell it from a hash of an earlier release.
 fn link_mark(entry: &Entry) -> String {
-    let Some(url) = entry.url.as_deref() else { return String::new() };
+    let Some(url) = entry.url.as_deref() else { return "+".to_owned() };
     let digits = hash("link", &[&normalise_url(url)]);
     format!("+{}", &digits[digits.len() - LINK_DIGITS..])
 }
@@ -134,11 +135,22 @@ fn text_of(content_hash: &str) -> &str {
     content_hash.split_once('+').map_or(content_hash, |(text, _)| text)
 }
 
+/// The part of a content hash that stands for the link.
+fn link_of(content_hash: &str) -> Option<&str> {
+    content_hash.split_once('+').map(|(_, link)| link).filter(|link| !link.is_empty())
+}
+
 /// Whether two content hashes have the text or the link in common.
 #[must_use]
 pub fn is_akin(one: &str, other: &str) -> bool {
-    let link = |hash: &str| hash.split_once('+').map(|(_, link)| link.to_owned());
-    text_of(one) == text_of(other) || (link(one).is_some() && link(one) == link(other))
+    let same_link = link_of(one).is_some() && link_of(one) == link_of(other);
+    text_of(one) == text_of(other) || same_link
+}
+
+/// Whether an earlier release, which hashed the text alone, stored this entry as it is now.
+#[must_use]
+pub fn is_same_before_links(stored: &str, shown: &str) -> bool {
+    !stored.contains('+') && stored == text_of(shown)
 }
 
 /// The same address written in one way: without tracking and without a trailing slash. A fragment

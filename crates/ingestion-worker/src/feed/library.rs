@@ -28,7 +28,6 @@ pub(super) fn feed_rs(text: &str, base: Option<&Url>) -> Result<Feed, String> {
         Err(_) => return Err("the parser panicked".to_owned()),
     };
     let authors = persons(std::mem::take(&mut parsed.authors));
-    let truncated = parsed.entries.len() > ENTRIES_MAX;
     parsed.entries.truncate(ENTRIES_MAX);
     Ok(Feed {
         title: parsed.title.map(|title| plain(&title.content, is_html(&title.content_type))),
@@ -39,7 +38,7 @@ pub(super) fn feed_rs(text: &str, base: Option<&Url>) -> Result<Feed, String> {
             .into_iter()
             .map(|entry| from_feed_rs(entry, &authors, base))
             .collect(),
-        truncated,
+        broken_off: false,
         parser: Parser::FeedRs,
         charset: "UTF-8",
         lossy: false,
@@ -136,7 +135,7 @@ pub(super) fn feedparser_rs(text: &str, base: Option<&Url>) -> Result<Feed, Stri
         title: feed.title.map(|title| plain(&title, looks_like_html(&title))),
         link: feed.link.and_then(|link| absolute(&link, base)),
         language: feed.language.map(|language| language.to_string()),
-        truncated: parsed.bozo || parsed.entries.len() >= ENTRIES_MAX,
+        broken_off: false,
         entries: parsed.entries.into_iter().map(|entry| from_feedparser(entry, base)).collect(),
         parser: Parser::FeedparserRs,
         charset: "UTF-8",

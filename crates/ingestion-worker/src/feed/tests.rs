@@ -56,7 +56,7 @@ fn guards_hold() {
     let item = |n: usize| format!("<item><guid>{n}</guid></item>");
     let many: String = (0..ENTRIES_MAX + 5).map(item).collect();
     let many = feed(&format!("<rss><channel>{many}</channel></rss>"));
-    assert_eq!((many.entries.len(), many.truncated), (ENTRIES_MAX, true));
+    assert_eq!((many.entries.len(), many.broken_off), (ENTRIES_MAX, false));
     let large = vec![b' '; BODY_BYTES_MAX + 1];
     assert!(matches!(parse(&large, None, None), Err(Error::TooLarge { .. })));
 }
@@ -66,7 +66,7 @@ fn a_broken_off_feed_yields_what_is_whole() {
     let text = "<rss version='2.0'><channel><title>T</title><item><guid>1</guid><title>one</title>\
         </item><item><guid>2</guid><title>tw";
     let feed = feed(text);
-    assert!(feed.truncated);
+    assert!(feed.broken_off);
     assert_eq!(feed.title.as_deref(), Some("T"));
     let guids: Vec<_> = feed.entries.iter().map(|entry| entry.guid.as_deref()).collect();
     assert_eq!(guids, [Some("1")], "of the second one nobody knows what is missing");

@@ -73,10 +73,12 @@ impl Job for Process {
         }
         let outcome = accepted(submitted?)?;
         let mut tx = app.pool.begin().await?;
-        db::blob::remove(&mut tx, self.item, blob.observed_seq).await?;
         if article == Asked::Refused {
+            // A site that answers 304 would not show the entry again.
+            db::validator::remove(&mut tx, source.id).await?;
             db::item::hand_on_again(&mut tx, self.item, blob.observed_seq).await?;
         }
+        db::blob::remove(&mut tx, self.item, blob.observed_seq).await?;
         run.complete(&mut tx).await?;
         tx.commit().await?;
         metrics::document(source.draft.kind.as_str(), outcome, bytes);

@@ -60,7 +60,7 @@ impl Table {
         let verdicts = decide(&self.0, &shown, None, chrono::Utc::now());
         for (entry, verdict) in entries.into_iter().zip(&verdicts) {
             match *verdict {
-                Verdict::Edited(id) => {
+                Verdict::Edited(id) | Verdict::Rehashed(id) => {
                     let item = self.0.iter_mut().find(|it| it.id == id).expect("it is known");
                     item.hash = entry.content_hash;
                 }
@@ -129,6 +129,24 @@ fn a_link_that_moves_is_an_edit_and_its_tracking_is_none() {
     assert_eq!(table.look(at("https://a.example/old?utm_source=mail")), [Unchanged(1)]);
     assert_eq!(table.look(at("https://a.example/new")), [Edited(1)]);
     assert_eq!(table.look(at("https://a.example/new")), [Unchanged(1)]);
+}
+
+#[test]
+fn what_an_earlier_release_stored_without_the_link_is_no_edit() {
+    use Verdict::{Edited, New, Rehashed, Unchanged};
+    let at = |url: Option<&str>, title: &str| vec![entry(Some("1"), url, title)];
+    for url in [Some("https://a.example/1"), None] {
+        let mut table = Table::default();
+        assert_eq!(table.look(at(url, "one")), [New]);
+        let whole = table.0[0].hash.clone();
+        let (text, _) = whole.split_once('+').expect("the link's part follows");
+        table.0[0].hash = text.to_owned();
+        assert_eq!(table.look(at(url, "one")), [Rehashed(1)], "{url:?}");
+        assert_eq!(table.look(at(url, "one")), [Unchanged(1)], "{url:?}");
+        assert_eq!(table.look(at(Some("https://a.example/2"), "one")), [Edited(1)], "{url:?}");
+        table.0[0].hash = text.to_owned();
+        assert_eq!(table.look(at(url, "two")), [Edited(1)], "{url:?}");
+    }
 }
 
 #[test]

@@ -63,7 +63,7 @@ pub(crate) async fn read(
         .await?
         .map_err(|error| not_a_feed(url, &error))?;
     // What is missing from a body that broke off is to be asked for again.
-    let validator = match feed.truncated {
+    let validator = match feed.broken_off {
         true => Validator::default(),
         false => Validator { etag, last_modified },
     };

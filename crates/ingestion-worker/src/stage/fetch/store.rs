@@ -107,7 +107,7 @@ async fn entries(
         })
         .collect();
     let mut new_ids = db::item::insert(tx, source.id, &new, observed_seq).await?.into_iter();
-    let (mut edits, mut changed) = (Vec::new(), Vec::new());
+    let (mut edits, mut rehashed, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     let mut counts = Counts { found: total(entries.len()), ..Counts::default() };
     for (entry, verdict) in entries.iter().zip(&verdicts) {
         match verdict {
@@ -123,11 +123,13 @@ async fn entries(
                 edits.push((*id, entry.content_hash.as_str()));
                 changed.push((*id, entry));
             }
+            Verdict::Rehashed(id) => rehashed.push((*id, entry.content_hash.as_str())),
             Verdict::Unchanged(_) | Verdict::Repeated => {}
         }
     }
     counts.unchanged = counts.found - counts.created - counts.revised;
-    db::item::revise(tx, &edits, observed_seq).await?;
+    db::item::revise(tx, &edits, Some(observed_seq)).await?;
+    db::item::revise(tx, &rehashed, None).await?;
     hand_on(tx, source, observed_seq, &changed, body.feed.language.as_deref()).await?;
     Ok(counts)
 }
