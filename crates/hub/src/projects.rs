@@ -1,7 +1,7 @@
 //! Projects: what sources, documents and callers' scopes belong to.
 
 use chassis::caller::{Role, Scope};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use proto::{Failure, ProjectId, Reason};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,6 +21,8 @@ const PROJECTS_MAX: i64 = 1_000;
 const SLUG_CHARACTERS_MAX: usize = 63;
 /// Longest name, in characters.
 const NAME_CHARACTERS_MAX: usize = 120;
+/// A write that was under way when its project was withdrawn has ended after so long.
+const LATE_WRITES: TimeDelta = TimeDelta::minutes(3);
 
 /// A project.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -177,6 +179,8 @@ async fn remove_empty(app: &App, who: &Identity, id: ProjectId, slug: &str) -> R
     }
     let mut tx = app.pool.begin().await.map_err(database::failure)?;
     db::project::remove(&mut tx, id).await.map_err(database::failure)?;
+    // A source that somebody else puts into it this instant must not be left without a project.
+    purge::enqueue(&mut tx, id, slug, Some(Utc::now() + LATE_WRITES)).await?;
     let text = id.to_string();
     audit::record(&mut *tx, who, Act::new("project.delete", slug, &text).of(Some(id))).await?;
     tx.commit().await.map_err(database::failure)
@@ -189,7 +193,7 @@ pub(crate) async fn delete(app: &App, who: &Identity, key: &str) -> Result<Strin
     who.require(Role::Admin, row.id)?;
     let mut tx = app.pool.begin().await.map_err(database::failure)?;
     db::project::mark_deleting(&mut *tx, row.id).await?;
-    let job = purge::enqueue(&mut tx, row.id, &row.slug).await?;
+    let job = purge::enqueue(&mut tx, row.id, &row.slug, None).await?;
     let id = row.id.to_string();
     let act = Act::new("project.delete", &row.slug, &id).of(Some(row.id));
     audit::record(&mut *tx, who, act).await?;

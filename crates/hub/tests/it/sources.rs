@@ -1,9 +1,11 @@
 //! Sources over REST.
 
+use proto::{SourceId, ingestion::v1 as wire};
 use reqwest::Method;
 use serde_json::json;
+use testkit::eventually;
 
-use crate::stand::Stand;
+use crate::stand::{PATIENCE, Stand};
 
 #[tokio::test]
 async fn a_source_is_added_with_the_callers_own_token() {
@@ -79,6 +81,21 @@ async fn a_refused_source_leaves_no_project_behind() {
     };
     stand.post(&stand.admin, "/api/sources", &body("every now and then")).await.expect(400);
     stand.get(&stand.admin, "/api/projects/typo").await.expect(404);
+    // What somebody else put into it in this very instant goes with it.
+    let late = wire::Source { id: SourceId::generate().to_string(), ..Default::default() };
+    *stand.fake.0.late.lock().unwrap() = Some(late);
+    stand.post(&stand.admin, "/api/sources", &body("every now and then")).await.expect(400);
+    stand.get(&stand.admin, "/api/projects/typo").await.expect(404);
+    assert_eq!(stand.fake.0.sources.lock().unwrap().len(), 1);
+    sqlx::query("UPDATE jobs.job SET due_at = now() WHERE kind = 'hub.purge-project'")
+        .execute(&stand.pool)
+        .await
+        .expect("the time is turned on");
+    eventually(PATIENCE, || async {
+        let left = stand.fake.0.sources.lock().unwrap().len();
+        if left == 0 { Ok(()) } else { Err(left) }
+    })
+    .await;
     // One that was there stays, and so does one that something has come into.
     stand.project("typo").await;
     stand.post(&stand.admin, "/api/sources", &body("every now and then")).await.expect(400);

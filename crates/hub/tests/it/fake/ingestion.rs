@@ -90,16 +90,17 @@ impl SourceService for Fake {
     ) -> Result<Response<wire::ListSourcesResponse>, Status> {
         let caller = self.enter("list_sources", &request)?;
         let asked = request.into_inner();
-        let sources = self.0.sources.lock().unwrap();
-        let sources = sources.iter().filter(|source| {
+        let mut all = self.0.sources.lock().unwrap();
+        let sources = all.iter().filter(|source| {
             sees(&caller, &source.project_id)
                 && (asked.project_ids.is_empty() || asked.project_ids.contains(&source.project_id))
                 && (asked.freshness.is_empty() || asked.freshness == source.freshness)
         });
-        Ok(Response::new(wire::ListSourcesResponse {
-            sources: sources.cloned().collect(),
-            next_page_token: String::new(),
-        }))
+        let sources = sources.cloned().collect();
+        let late = self.0.late.lock().unwrap().take();
+        let project_id = asked.project_ids.first().cloned().unwrap_or_default();
+        all.extend(late.map(|source| wire::Source { project_id, ..source }));
+        Ok(Response::new(wire::ListSourcesResponse { sources, next_page_token: String::new() }))
     }
 
     async fn update_source(
