@@ -1,5 +1,6 @@
 //! The connection, which is never given up.
 
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ pub struct Config {
     pub user: String,
     /// That user's password.
     pub password: Secret,
+    /// Nobody else listens on the way to NATS: the password may cross it in clear text. Demanded
+    /// for a `nats://` URL beyond this machine.
+    pub network_is_private: bool,
 }
 
 /// A handle to NATS; clones share the connection.
@@ -58,6 +62,9 @@ impl Bus {
             .map(|url| url.trim().parse::<ServerAddr>())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| Error::Url)?;
+        if !config.network_is_private && shows_password(config, &servers) {
+            return Err(Error::ClearText);
+        }
         let client = options(config, &servers)
             .connect(servers)
             .await
@@ -83,14 +90,6 @@ impl Bus {
     pub fn connections(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
     }
-
-    /// Sends what is buffered, for at most a few seconds; the last step of a drain.
-    pub async fn flush(&self) {
-        if self.is_connected() {
-            // Nothing is lost by giving up: Postgres still has it.
-            let _ = tokio::time::timeout(ANSWER_TIMEOUT, self.client.flush()).await;
-        }
-    }
 }
 
 fn options(config: &Config, servers: &[ServerAddr]) -> ConnectOptions {
@@ -108,6 +107,16 @@ fn options(config: &Config, servers: &[ServerAddr]) -> ConnectOptions {
         Some((user, password)) => options.user_and_password(user, password),
         None => options,
     }
+}
+
+/// Whether a password would reach another machine in clear text.
+fn shows_password(config: &Config, servers: &[ServerAddr]) -> bool {
+    let near = |server: &ServerAddr| {
+        let host = server.host().trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    };
+    credentials(config, servers).is_some()
+        && servers.iter().any(|server| !server.tls_required() && !near(server))
 }
 
 /// The user and password that are set, or else those in the URL: the client passes over them.
@@ -144,7 +153,7 @@ mod tests {
 
     fn credentials_of(user: &str, url: &str) -> Option<(String, String)> {
         let password = Secret::from("set".to_owned());
-        let config = Config { url: Secret::default(), user: user.to_owned(), password };
+        let config = Config { user: user.to_owned(), password, ..Config::default() };
         let servers: Vec<ServerAddr> =
             url.split(',').map(|url| url.parse().expect("a URL")).collect();
         credentials(&config, &servers)
@@ -156,6 +165,28 @@ mod tests {
         assert_eq!(credentials_of("", "nats://h:1"), None);
         assert_eq!(credentials_of("", "nats://h:1,nats://u:p%40s@h:2"), pair("u", "p@s"));
         assert_eq!(credentials_of("me", "nats://u:p@h:1"), pair("me", "set"));
+    }
+
+    #[tokio::test]
+    async fn a_password_never_crosses_the_network_in_clear_text() {
+        for (url, refused) in [
+            ("nats://127.0.0.1:1", false),
+            ("nats://u:p@localhost:1", false),
+            ("nats://u:p@[::1]:1", false),
+            ("tls://u:p@192.0.2.1:1", false),
+            ("nats://192.0.2.1:1", false),
+            ("nats://u:p@192.0.2.1:1", true),
+            ("tls://u:p@192.0.2.1:1,nats://192.0.2.2:1", true),
+        ] {
+            let servers: Vec<ServerAddr> =
+                url.split(',').map(|url| url.parse().expect("a URL")).collect();
+            assert_eq!(shows_password(&Config::default(), &servers), refused, "{url}");
+        }
+        let url = Secret::from("nats://u:p@192.0.2.1:1".to_owned());
+        let config = Config { url, ..Config::default() };
+        assert!(matches!(Bus::connect(&config).await, Err(Error::ClearText)));
+        let config = Config { network_is_private: true, ..config };
+        assert!(Bus::connect(&config).await.is_ok(), "it is tried for ever");
     }
 
     #[test]

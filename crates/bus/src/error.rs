@@ -8,6 +8,12 @@ pub enum Error {
     /// The configuration cannot work. The URL is left out: it may hold a password.
     #[error("bus.url is malformed: set NATS_URL or bus.url_file to nats://HOST:PORT")]
     Url,
+    /// A password would cross the network for everyone to read.
+    #[error(
+        "bus.url would carry the password in clear text to another machine: write tls:// in place \
+         of nats://, or set bus.network_is_private = true where nobody else listens"
+    )]
+    ClearText,
     /// There is no connection now; the client goes on trying.
     #[error("NATS is not connected; what was to be published stays in Postgres until it is")]
     Disconnected,

@@ -67,17 +67,6 @@ fn events() -> Config {
 }
 
 impl Bus {
-    /// Makes both streams, or brings them to what is declared here.
-    ///
-    /// # Errors
-    /// When NATS is away or refuses.
-    pub async fn declare_streams(&self) -> Result<(), Error> {
-        for config in [jobs(), events()] {
-            self.declare_stream(config).await?;
-        }
-        Ok(())
-    }
-
     pub(crate) async fn declare(&self, stream: &str) -> Result<(), Error> {
         self.declare_stream(if stream == JOBS { jobs() } else { events() }).await
     }

@@ -83,6 +83,17 @@ pub enum Origin {
     Flag,
 }
 
+impl Origin {
+    /// Whether both are one layer: a variable of another program's, as `DATABASE_URL`, is weaker
+    /// than one of ours and so none of the same layer.
+    fn same_layer(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Env(a), Self::Env(b)) => a.starts_with(ENV_PREFIX) == b.starts_with(ENV_PREFIX),
+            (a, b) => a == b,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -166,7 +177,17 @@ pub enum Error {
         /// Where and why.
         message: String,
     },
-    /// All values are of the right type, but one is not allowed.
+    /// The value is of the right type, but not allowed.
+    #[error("{origin}: {key} is not valid: {why}")]
+    NotAllowed {
+        /// The key.
+        key: String,
+        /// Who set it.
+        origin: Origin,
+        /// What is wrong with it; never the value of a secret.
+        why: String,
+    },
+    /// Each value is allowed, but not all of them together.
     #[error("the configuration is not valid: {0}")]
     Invalid(String),
 }
@@ -176,6 +197,13 @@ fn suggestion(closest: &Option<String>) -> String {
         Some(key) => format!("; did you mean {key:?}?"),
         None => "; `commandcenter config explain` lists them".to_owned(),
     }
+}
+
+/// Where and why; the line itself is left out, as it may hold a password.
+fn toml_mistake(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+    format!("line {line}: {}", error.message())
 }
 
 /// Reads the layers into `T`.
@@ -194,7 +222,7 @@ pub fn load<T: Serialize + DeserializeOwned + Default>(
         };
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| Error::NotToml {
             path: path.clone(),
-            message: error.to_string(),
+            message: toml_mistake(&text, &error),
         })?;
         let value = serde_json::to_value(table).map_err(|e| Error::Invalid(e.to_string()))?;
         tree.merge_file(&value, &Origin::File(path.clone()))?;
@@ -219,94 +247,4 @@ pub fn load<T: Serialize + DeserializeOwned + Default>(
 }
 
 #[cfg(test)]
-mod tests {
-    use serde::Deserialize;
-
-    use super::*;
-
-    #[derive(Debug, Default, Serialize, Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    struct Config {
-        http: Http,
-        database: Database,
-    }
-    #[derive(Debug, Serialize, Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    struct Http {
-        port: u16,
-        networks: Vec<String>,
-        folder: Option<PathBuf>,
-    }
-    impl Default for Http {
-        fn default() -> Self {
-            Self { port: 8080, networks: vec![], folder: None }
-        }
-    }
-    #[derive(Debug, Default, Serialize, Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    struct Database {
-        url: Secret,
-    }
-
-    fn env(pairs: &[(&str, &str)]) -> Layers {
-        let env = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Layers { env, ..Layers::default() }
-    }
-
-    #[test]
-    fn later_layers_win_and_origins_are_told() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let file = dir.path().join("config.toml");
-        std::fs::write(&file, "[http]\nport = 1\nnetworks = [\"10.0.0.0/8\"]\n").expect("written");
-        let mut layers = env(&[("COMMANDCENTER__HTTP__PORT", "2"), ("HOME", "/root")]);
-        layers.files.push(file.clone());
-        let loaded: Loaded<Config> = load(&layers).expect("valid");
-        assert_eq!(loaded.config.http.port, 2);
-        assert_eq!(loaded.config.http.networks, ["10.0.0.0/8"]);
-        assert_eq!(loaded.explained["http.networks"].1, Origin::File(file));
-        layers.flags.push(("http.port".into(), "3".into()));
-        let loaded: Loaded<Config> = load(&layers).expect("valid");
-        assert_eq!(loaded.explained["http.port"], ("3".into(), Origin::Flag));
-    }
-
-    #[test]
-    fn lists_and_paths_come_from_the_environment_too() {
-        let layers = env(&[
-            ("COMMANDCENTER__HTTP__NETWORKS", "127.0.0.0/8, ::1/128"),
-            ("COMMANDCENTER__HTTP__FOLDER", "/srv"),
-        ]);
-        let loaded: Loaded<Config> = load(&layers).expect("valid");
-        assert_eq!(loaded.config.http.networks, ["127.0.0.0/8", "::1/128"]);
-        assert_eq!(loaded.config.http.folder, Some(PathBuf::from("/srv")));
-    }
-
-    #[test]
-    fn an_unknown_key_is_an_error_with_a_suggestion() {
-        let error = load::<Config>(&env(&[("COMMANDCENTER__HTTP__PROT", "1")])).expect_err("typo");
-        assert!(error.to_string().contains("did you mean \"http.port\"?"), "{error}");
-        // Another process' section is none of ours, and no mistake.
-        load::<Config>(&env(&[("COMMANDCENTER__FETCH__ANYTHING", "1")])).expect("passed over");
-    }
-
-    #[test]
-    fn a_wrong_type_names_the_key_and_what_it_must_be() {
-        let error = load::<Config>(&env(&[("COMMANDCENTER__HTTP__PORT", "many")])).expect_err("");
-        assert!(error.to_string().contains("must be a number"), "{error}");
-    }
-
-    #[test]
-    fn secrets_come_from_files_and_are_never_shown() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let file = dir.path().join("url");
-        std::fs::write(&file, "postgres://u:hunter2@h/db\n").expect("written");
-        let path = file.display().to_string();
-        let loaded: Loaded<Config> =
-            load(&env(&[("COMMANDCENTER__DATABASE__URL_FILE", &path)])).expect("valid");
-        assert_eq!(loaded.config.database.url.expose(), "postgres://u:hunter2@h/db");
-        assert!(!format!("{loaded:?}").contains("hunter2"));
-        assert_eq!(loaded.explained["database.url"].0, "[set]");
-        let loaded: Loaded<Config> =
-            load(&env(&[("DATABASE_URL", "postgres://other")])).expect("valid");
-        assert_eq!(loaded.config.database.url.expose(), "postgres://other");
-    }
-}
+mod tests;

@@ -9,7 +9,8 @@
 //! - [`grpc`] and [`tls`]: defaults of servers and clients.
 //! - [`seal`]: secrets at rest.
 //!
-//! Invariant: nothing here knows a table, a subject or a domain word.
+//! Invariant: nothing here knows a table or a subject, and of the domain only the names of the
+//! configuration's sections and who may call.
 
 pub mod admin;
 pub mod auth;

@@ -3,15 +3,19 @@
 mod alone;
 mod config;
 mod server;
+mod signals;
+mod stage;
 
 pub use alone::{Surroundings, run_alone};
 pub use config::{Config, Listener};
+pub use signals::{SecondSignal, Signals, exit_code};
 
 use std::{future::Future, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin, time::Duration};
 
 use anyhow::Context as _;
 use futures::FutureExt as _;
-use tokio::{signal::unix::SignalKind, time::Instant};
+use stage::Stage;
+use tokio::time::Instant;
 use tonic::service::RoutesBuilder;
 
 use crate::{
@@ -22,6 +26,9 @@ use crate::{
 
 /// How long in-flight work may take to finish once the process was told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// How much of [`DRAIN_TIMEOUT`] the services may take before the servers stop as well.
+const SERVICES_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A failed service is started again after 1, 2, 4 … seconds, at most this.
 const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
@@ -125,8 +132,9 @@ impl Process {
         self.listeners.addresses()
     }
 
-    /// Runs the services until `shutdown` is cancelled, then drains: unready first, then the
-    /// servers finish what is in flight while the services stop their intake and finish.
+    /// Runs the services until `shutdown` is cancelled, then drains: every service says that it is
+    /// stopping, the services stop their intake and finish, then the HTTP and gRPC servers finish
+    /// what is in flight, and last those that tell how it goes.
     ///
     /// # Errors
     /// When a server breaks, or the drain takes longer than [`DRAIN_TIMEOUT`].
@@ -137,44 +145,63 @@ impl Process {
         shutdown: Shutdown,
     ) -> anyhow::Result<()> {
         let readiness = self.readiness.clone();
-        for service in &services {
-            readiness.set(service.name, State::Starting);
-        }
         let mut tasks = Tasks::new(&shutdown);
         let stopping = tasks.shutdown();
+        let stages: [Stage; 3] = Default::default();
+        let [workers, servers, last] = &stages;
         let mut routes = RoutesBuilder::default();
         let mut http = axum::Router::new();
         let mut grpc_names = Vec::new();
         for service in services {
+            let name = service.name;
+            readiness.set(name, State::Starting);
             if let Some(add) = service.grpc {
                 add(&mut routes);
-                grpc_names.extend(service.grpc_names.iter().map(|name| (*name, service.name)));
+                grpc_names.extend(service.grpc_names.iter().map(|grpc_name| (*grpc_name, name)));
             }
             if let Some(service_routes) = service.http {
                 http = http.merge(service_routes);
             }
-            tasks.spawn(
-                service.name,
-                supervise(service.name, service.run, readiness.clone(), stopping.clone()),
-            );
+            let run = supervise(name, service.run, readiness.clone(), workers.shutdown());
+            workers.spawn(&mut tasks, name, run);
         }
-        let admin = admin::routes(readiness.clone(), self.metrics);
-        self.listeners.spawn_servers(
-            &mut tasks,
-            server::Servers { http, admin, grpc: routes, grpc_names, authenticator },
-            readiness,
-        )?;
+        let admin = admin::routes(readiness.clone(), self.metrics.clone());
+        let parts = server::Servers { http, admin, grpc: routes, grpc_names, authenticator };
+        self.listeners.spawn_servers(&mut tasks, parts, &readiness, [servers, last])?;
+        last.spawn(&mut tasks, "metrics", keep_up(self.metrics, last.shutdown()));
+        tasks.spawn("drain", drain(stopping.clone(), readiness, stages));
         let joined = tasks.join();
         tokio::pin!(joined);
         tokio::select! {
             ended = &mut joined => return ended,
             () = stopping.cancelled() => {}
         }
-        tracing::info!("draining: no new work is taken");
         tokio::time::timeout(DRAIN_TIMEOUT, joined)
             .await
             .with_context(|| format!("work was still running {DRAIN_TIMEOUT:?} after the stop"))?
     }
+}
+
+/// Waits for the stop, then ends one stage after the other.
+async fn drain(
+    stopping: Shutdown,
+    readiness: Readiness,
+    [workers, servers, last]: [Stage; 3],
+) -> anyhow::Result<()> {
+    stopping.cancelled().await;
+    tracing::info!("draining: no new work is taken");
+    readiness.stop();
+    if tokio::time::timeout(SERVICES_TIMEOUT, workers.end()).await.is_err() {
+        tracing::warn!("services are still busy; the servers stop as well");
+    }
+    servers.end().await;
+    last.end().await;
+    Ok(())
+}
+
+async fn keep_up(metrics: telemetry::Metrics, stop: Shutdown) -> anyhow::Result<()> {
+    stop.run_until_cancelled(metrics.keep_up()).await;
+    Ok(())
 }
 
 /// Runs a service, and again after a pause whenever it fails; the others do not notice.
@@ -189,7 +216,6 @@ async fn supervise(
         let started = Instant::now();
         let ended = AssertUnwindSafe(run(shutdown.clone())).catch_unwind().await;
         if shutdown.is_cancelled() {
-            readiness.set(name, State::Stopping);
             if let Ok(Err(error)) = ended {
                 tracing::warn!(
                     service = name,
@@ -217,33 +243,4 @@ async fn supervise(
         readiness.set(name, State::Starting);
         delay = (delay * 2).min(RESTART_DELAY_MAX);
     }
-}
-
-/// A token that SIGTERM or Ctrl-C cancels; a second signal ends the process at once.
-///
-/// # Errors
-/// When the signals cannot be caught.
-pub fn shutdown_on_signal() -> anyhow::Result<Shutdown> {
-    let shutdown = Shutdown::new();
-    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
-    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt())?;
-    let cancel = shutdown.clone();
-    // This task has no end of its own: it must hear the second signal until the very end.
-    #[expect(clippy::disallowed_methods, reason = "outlives every task group by design")]
-    tokio::spawn(async move {
-        let mut signals = 0_u32;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            signals += 1;
-            if signals > 1 {
-                tracing::warn!("second signal: ending at once");
-                std::process::exit(130);
-            }
-            cancel.cancel();
-        }
-    });
-    Ok(shutdown)
 }

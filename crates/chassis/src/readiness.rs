@@ -55,17 +55,30 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// Records a service's state.
+    /// Records a service's state. Who takes no more work in this process stays so.
     pub fn set(&self, service: &'static str, state: State) {
         self.reports.send_if_modified(|reports| {
             let restarts = reports.get(service).map_or(0, |report| report.restarts);
-            if reports.get(service).is_some_and(|report| report.state == state) {
+            let stays = |report: &Report| report.state == state || report.state == State::Stopping;
+            if reports.get(service).is_some_and(stays) {
                 return false;
             }
             let restarts = restarts + u32::from(matches!(state, State::Failed(_)));
             reports.insert(service, Report { state, since: Utc::now(), restarts });
             true
         });
+    }
+
+    /// Records that no service takes more work.
+    pub fn stop(&self) {
+        for service in self.reports().into_keys() {
+            self.set(service, State::Stopping);
+        }
+    }
+
+    /// Tells of every change from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<BTreeMap<&'static str, Report>> {
+        self.reports.subscribe()
     }
 
     /// Every service's report.

@@ -91,34 +91,24 @@ impl Keyring {
     /// # Errors
     /// When the file cannot be read or made, or holds something else.
     pub fn open_or_create(path: &Path) -> Result<Self, Error> {
-        let fail =
-            |problem, source| Error::KeyFile { path: path.display().to_string(), problem, source };
         match fs::read_to_string(path) {
-            Ok(text) => {
-                let text = Zeroizing::new(text);
-                Self::parse(&text).ok_or_else(|| {
-                    fail("is not of the form ID:KEY; restore it from a backup", None)
-                })
-            }
+            Ok(text) => Self::of_file(path, text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut bytes = Zeroizing::new([0_u8; KEY_BYTES + KEY_ID_BYTES]);
-                SysRng.try_fill_bytes(bytes.as_mut()).map_err(|_| Error::NoRandomness)?;
-                let (id, key) = bytes.split_at(KEY_ID_BYTES);
-                let text =
-                    Zeroizing::new(format!("{}:{}\n", hex::encode(id), STANDARD.encode(key)));
-                let mut file = fs::OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path)
-                    .map_err(|error| fail("cannot be made", Some(error)))?;
-                io::Write::write_all(&mut file, text.as_bytes())
-                    .and_then(|()| file.sync_all())
-                    .map_err(|error| fail("cannot be written", Some(error)))?;
-                Self::parse(&text).ok_or_else(|| fail("cannot be read back", None))
+                make(path)?;
+                // Another replica may have been quicker: its key is ours, too.
+                let text = fs::read_to_string(path)
+                    .map_err(|e| unusable(path, "cannot be read", Some(e)))?;
+                Self::of_file(path, text)
             }
-            Err(error) => Err(fail("cannot be read", Some(error))),
+            Err(error) => Err(unusable(path, "cannot be read", Some(error))),
         }
+    }
+
+    fn of_file(path: &Path, text: String) -> Result<Self, Error> {
+        let text = Zeroizing::new(text);
+        Self::parse(&text).ok_or_else(|| {
+            unusable(path, "is not of the form ID:KEY; restore it from a backup", None)
+        })
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -161,6 +151,40 @@ impl Keyring {
     }
 }
 
+fn unusable(path: &Path, problem: &'static str, source: Option<io::Error>) -> Error {
+    Error::KeyFile { path: path.display().to_string(), problem, source }
+}
+
+/// Makes a key file whole or not at all, and never in the place of one that is there.
+fn make(path: &Path) -> Result<(), Error> {
+    let mut bytes = Zeroizing::new([0_u8; KEY_BYTES + KEY_ID_BYTES]);
+    SysRng.try_fill_bytes(bytes.as_mut()).map_err(|_| Error::NoRandomness)?;
+    let (id, key) = bytes.split_at(KEY_ID_BYTES);
+    let text = Zeroizing::new(format!("{}:{}\n", hex::encode(id), STANDARD.encode(key)));
+    // The key's id is drawn at random, so that no other replica writes to the same place.
+    let beside = path.with_added_extension(hex::encode(id));
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)
+        .and_then(|mut file| {
+            io::Write::write_all(&mut file, text.as_bytes())?;
+            file.sync_all()
+        })
+        .and_then(|()| match fs::hard_link(&beside, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        })
+        .and_then(|()| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        });
+    // What is left of a failure is of no use to anybody.
+    let _ = fs::remove_file(&beside);
+    written.map_err(|error| unusable(path, "cannot be made", Some(error)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
@@ -187,5 +211,22 @@ mod tests {
         let stranger = Keyring::open_or_create(&dir.path().join("other.key")).expect("a key");
         assert!(matches!(stranger.open(PLACE, &sealed), Err(Error::OtherKey { .. })));
         assert!(matches!(keyring.open(PLACE, &sealed[..20]), Err(Error::Damaged)));
+    }
+
+    #[test]
+    fn replicas_that_start_together_share_one_key() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("seal.key");
+        let start = std::sync::Barrier::new(8);
+        let ids: Vec<_> = std::thread::scope(|scope| {
+            let replica = || {
+                start.wait();
+                Keyring::open_or_create(&path).expect("a key").id
+            };
+            let replicas: Vec<_> = (0..8).map(|_| scope.spawn(replica)).collect();
+            replicas.into_iter().map(|it| it.join().expect("it ends")).collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        assert_eq!(fs::read_dir(dir.path()).expect("the folder").count(), 1, "nothing is left");
     }
 }

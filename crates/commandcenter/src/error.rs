@@ -12,7 +12,7 @@ pub(crate) enum Error {
     Usage(String),
     /// No instance runs with the data directory.
     #[error(
-        "no CommandCenter runs with the data directory {}: it has no instance.json. Start one with \
+        "no CommandCenter runs with the data directory {}. Start one with \
          `commandcenter up`, name its directory with --data-dir or COMMANDCENTER_DATA_DIR, or set \
          COMMANDCENTER_URL and COMMANDCENTER_TOKEN_FILE", .dir.display()
     )]

@@ -1,4 +1,5 @@
-//! `commandcenter up`: every service in one process, with its own Postgres and NATS.
+//! `commandcenter up`: every service in one process, with its own Postgres and NATS unless
+//! `DATABASE_URL` or `NATS_URL` names others.
 //!
 //! - [`config`]: the sections of all services as one configuration.
 //! - [`services`]: the services, built and wired to each other.
@@ -15,7 +16,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chassis::{Process, config::Layers, readiness::Readiness};
+use chassis::{
+    Process, Shutdown,
+    config::Layers,
+    process::Signals,
+    readiness::{Readiness, State},
+};
 
 use crate::{
     cli::Global,
@@ -25,8 +31,8 @@ use crate::{
 use config::Config;
 pub(crate) use config::runtime_dir_beside_us as runtime_dir;
 
-/// From the start of the services until all serve; a first start migrates and loads a model.
-const READY_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long threads that are still busy at the end are waited for.
+const RUNTIME_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Exit code for a configuration that a person must mend, as sysexits.h has it.
 const EXIT_USAGE: u8 = 2;
@@ -61,13 +67,7 @@ impl Args {
         ports
             .into_iter()
             .filter_map(|(section, port)| Some((section, port?)))
-            .flat_map(|(section, port)| {
-                // A port that somebody chose does not move.
-                [
-                    (format!("{section}.port"), port.to_string()),
-                    (format!("{section}.port_may_move"), "false".to_owned()),
-                ]
-            })
+            .map(|(section, port)| (format!("{section}.port"), port.to_string()))
             .collect()
     }
 }
@@ -78,20 +78,31 @@ pub(crate) fn run(global: &Global, args: Args) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("commandcenter up: {error:#}");
-            let usage = error.downcast_ref::<chassis::config::Error>().is_some();
-            ExitCode::from(if usage { EXIT_USAGE } else { 1 })
+            ExitCode::from(chassis::process::exit_code(&error))
         }
     }
 }
 
 fn start(global: &Global, args: &Args) -> anyhow::Result<()> {
     let data_dir = global.data_dir();
-    let config = load(&data_dir, args.flags())?.config;
-    let telemetry = telemetry::start("commandcenter", &config.telemetry)?;
+    let loaded = load(&data_dir, args.flags())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve(data_dir, config, args, telemetry.metrics()));
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    telemetry.stop();
+    let ended = runtime.block_on(async {
+        let telemetry = telemetry::start("commandcenter", &loaded.config.telemetry)?;
+        let signals = Signals::watch()?;
+        let listeners = loaded.config.process().keep_chosen_ports(&loaded.explained);
+        let serve = async {
+            let readiness = Readiness::default();
+            let process = Process::bind(&listeners, readiness.clone(), telemetry.metrics()).await?;
+            let instance = Instance { process, readiness, config: loaded.config, args };
+            instance.serve(data_dir, signals.stop()).await
+        };
+        let ended = signals.run(serve).await;
+        telemetry.stop().await;
+        ended
+    });
+    // What a second signal dropped may still have programs to kill.
+    runtime.shutdown_timeout(RUNTIME_TIMEOUT);
     ended
 }
 
@@ -102,47 +113,69 @@ fn load(
     chassis::config::load(&Layers::of_process(vec![data_dir.join("config.toml")], flags))
 }
 
-async fn serve(
-    data_dir: PathBuf,
-    mut config: Config,
-    args: &Args,
-    metrics: telemetry::Metrics,
-) -> anyhow::Result<()> {
-    let shutdown = chassis::process::shutdown_on_signal()?;
-    let runtime_dir = args.runtime_dir.clone().unwrap_or_else(config::runtime_dir_beside_us);
-    let servers = Servers::start(&servers::Config {
-        data_dir,
-        runtime_dir: runtime_dir.clone(),
-        ephemeral: args.ephemeral,
-    })
-    .await?;
-    let data_dir = servers.data_dir().to_owned();
-    config.default_paths(&data_dir, &runtime_dir);
-    config.use_servers(&servers);
+/// Everything that serves, before it does.
+struct Instance<'a> {
+    process: Process,
+    readiness: Readiness,
+    config: Config,
+    args: &'a Args,
+}
 
-    let readiness = Readiness::default();
-    let process = Process::bind(&config.process(), readiness.clone(), metrics).await?;
-    let addresses = process.addresses();
-    let (services, authenticator) =
-        services::build(&config, &data_dir, addresses, &readiness).await?;
-    let announced = announce::when_ready(announce::Announcement {
-        data_dir: data_dir.clone(),
-        addresses,
-        ephemeral: args.ephemeral,
-        first_import: args.first_import.clone(),
-        readiness,
-        timeout: READY_TIMEOUT,
-    });
-    let served = process.serve(services, authenticator, shutdown.clone());
-    tokio::pin!(served);
-    let ended = tokio::select! {
-        ended = &mut served => ended,
-        // The announcement ends by itself; then only the services are waited for.
-        () = announced => served.await,
-    };
-    announce::withdraw(&data_dir);
-    servers.stop().await;
-    ended.context("the services ended with a failure; the log has the details")
+impl Instance<'_> {
+    /// Starts the servers, serves until `shutdown`, and ends the servers whatever happened.
+    async fn serve(mut self, data_dir: PathBuf, shutdown: Shutdown) -> anyhow::Result<()> {
+        let runtime_dir =
+            self.args.runtime_dir.clone().unwrap_or_else(config::runtime_dir_beside_us);
+        let wanted = servers::Config {
+            data_dir,
+            runtime_dir: runtime_dir.clone(),
+            ephemeral: self.args.ephemeral,
+            database_url: self.config.database.url.clone(),
+            nats: self.config.bus.clone(),
+        };
+        let servers = match Servers::start(&wanted, &shutdown).await {
+            Err(servers::Error::Interrupted) => return Ok(()),
+            started => started?,
+        };
+        let data_dir = servers.data_dir().to_owned();
+        self.config.default_paths(&data_dir, &runtime_dir);
+        self.config.database.url = servers.database_url.clone();
+        self.config.bus = servers.nats.clone();
+        let readiness = self.readiness.clone();
+        let ended = tokio::select! {
+            ended = self.with_servers(&data_dir, shutdown) => ended,
+            () = servers.report(&readiness) => Ok(()),
+        };
+        announce::withdraw(&data_dir);
+        servers.stop().await;
+        ended
+    }
+
+    async fn with_servers(self, data_dir: &Path, shutdown: Shutdown) -> anyhow::Result<()> {
+        let addresses = self.process.addresses();
+        let built = services::build(&self.config, data_dir, addresses, &self.readiness);
+        let Some(built) = shutdown.run_until_cancelled(built).await else { return Ok(()) };
+        let (services, authenticator) = built?;
+        // The servers are ready already; without this the whole would be taken for ready.
+        for service in &services {
+            self.readiness.set(service.name, State::Starting);
+        }
+        let announced = announce::when_ready(announce::Announcement {
+            data_dir: data_dir.to_owned(),
+            addresses,
+            ephemeral: self.args.ephemeral,
+            first_import: self.args.first_import.clone(),
+            readiness: self.readiness,
+        });
+        let served = self.process.serve(services, authenticator, shutdown);
+        tokio::pin!(served);
+        let ended = tokio::select! {
+            ended = &mut served => ended,
+            // The announcement ends by itself; then only the services are waited for.
+            () = announced => served.await,
+        };
+        ended.context("the services ended with a failure; the log has the details")
+    }
 }
 
 /// Prints every setting with its value and where that comes from.

@@ -29,6 +29,16 @@ pub enum Error {
         #[source]
         source: sqlx::Error,
     },
+    /// The server answered, and does not let us in.
+    #[error(
+        "Postgres refused the connection: check the role, the password and the database in \
+         database.url"
+    )]
+    Refused {
+        /// What it said.
+        #[source]
+        source: sqlx::Error,
+    },
     /// The schema cannot be brought up to date.
     #[error("the schema {schema} cannot be migrated; nothing runs on it until this is mended")]
     Migrate {
@@ -57,6 +67,16 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether Postgres ended the statement as it took longer than it may.
+#[must_use]
+pub fn is_statement_timeout(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.code().is_some_and(|code| code == QUERY_CANCELED))
+}
+
+/// A statement took too long: it may well take as long again.
+const QUERY_CANCELED: &str = "57014";
+
 /// Classes of <https://www.postgresql.org/docs/18/errcodes-appendix.html>.
 fn is_transient_state(code: &str) -> bool {
     const CONNECTION: &str = "08";
@@ -66,13 +86,13 @@ fn is_transient_state(code: &str) -> bool {
     const SYSTEM: &str = "58";
     const LOCK_NOT_AVAILABLE: &str = "55P03";
     const IDLE_IN_TRANSACTION_TIMEOUT: &str = "25P03";
-    [CONNECTION, ROLLBACK, RESOURCES, INTERVENTION, SYSTEM]
-        .iter()
-        .any(|class| code.starts_with(class))
+    let classes = [CONNECTION, ROLLBACK, RESOURCES, INTERVENTION, SYSTEM];
+    code != QUERY_CANCELED && classes.iter().any(|class| code.starts_with(class))
         || [LOCK_NOT_AVAILABLE, IDLE_IN_TRANSACTION_TIMEOUT].contains(&code)
 }
 
-/// What a caller is told: `UNAVAILABLE` when it passes by itself, else `INTERNAL`. The error
+/// What a caller is told: `UNAVAILABLE` when it passes by itself, `TIMEOUT` when the statement took
+/// longer than it may, else `INTERNAL`. The error
 /// itself goes to the log, as it may quote data.
 #[must_use]
 #[expect(clippy::needless_pass_by_value, reason = "fits `map_err`")]
@@ -84,6 +104,13 @@ pub fn failure(error: sqlx::Error) -> Failure {
             "the database is not available; try again in a moment",
         )
         .retry_after(RETRY_AFTER);
+    }
+    if is_statement_timeout(&error) {
+        tracing::error!(error = %error, "a statement took too long");
+        return Failure::new(
+            Reason::Timeout,
+            "the database took too long; ask for less, or raise database.statement_timeout_ms",
+        );
     }
     tracing::error!(error = %error, "the database refused a statement");
     Failure::new(
@@ -100,6 +127,7 @@ mod tests {
     fn an_absent_server_is_transient_and_a_wrong_statement_is_not() {
         let check = |code, expect| assert_eq!(is_transient_state(code), expect, "{code}");
         check("57P01", true); // admin_shutdown
+        check("57014", false); // query_canceled
         check("57P03", true); // cannot_connect_now
         check("53300", true); // too_many_connections
         check("40P01", true); // deadlock_detected

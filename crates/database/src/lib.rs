@@ -12,7 +12,7 @@ pub mod migration;
 pub mod pool;
 pub mod token;
 
-pub use error::{Error, failure, is_transient};
+pub use error::{Error, failure, is_statement_timeout, is_transient};
 pub use migration::migrate;
 pub use pool::{Config, connect, dedicated};
 pub use token::TokenVerifier;

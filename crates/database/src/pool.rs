@@ -3,18 +3,18 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable as _};
 use chassis::config::Secret;
 use serde::{Deserialize, Serialize};
 use sqlx::{
-    PgPool,
+    ConnectOptions as _, Connection as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::Error;
 
-/// Between two attempts to reach a server that is not up, at most.
-const CONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
+/// Between two attempts to reach a server that is not up.
+const CONNECT_DELAY: Duration = Duration::from_millis(500);
 
 /// A transaction that its owner forgot is ended by the server, so that it holds no locks.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(60);
@@ -50,28 +50,38 @@ impl Default for Config {
 /// A pool whose database has answered once. A server that is not up yet is waited for.
 ///
 /// # Errors
-/// [`Error::Url`] at once; [`Error::Unreachable`] after `connect_wait_ms`.
+/// [`Error::Url`] and [`Error::Refused`] at once; [`Error::Unreachable`] after `connect_wait_ms`.
 pub async fn connect(config: &Config) -> Result<PgPool, Error> {
-    let pool = PgPoolOptions::new()
+    let options = options(config)?;
+    let waited = Duration::from_millis(config.connect_wait_ms);
+    let deadline = Instant::now() + waited;
+    let mut last = sqlx::Error::PoolTimedOut;
+    let answered = async {
+        loop {
+            // Not through the pool, which would hide why nobody can connect.
+            let Err(error) = greet(&options).await else { return Ok(()) };
+            if !crate::is_transient(&error) {
+                return Err(error);
+            }
+            tracing::warn!(error = %error, "waiting for Postgres");
+            last = error;
+            sleep(CONNECT_DELAY).await;
+        }
+    };
+    match timeout_at(deadline, answered).await {
+        Ok(Ok(())) => {}
+        Ok(Err(source)) => return Err(Error::Refused { source }),
+        Err(_) => return Err(Error::Unreachable { waited, source: last }),
+    }
+    Ok(PgPoolOptions::new()
         .max_connections(config.connections_max)
         .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
-        .connect_lazy_with(options(config)?);
-    let waited = Duration::from_millis(config.connect_wait_ms);
-    let backoff = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(50))
-        .with_max_delay(CONNECT_DELAY_MAX)
-        .with_total_delay(Some(waited))
-        .without_max_times()
-        .with_jitter();
-    (|| async { pool.acquire().await.map(drop) })
-        .retry(backoff)
-        .when(crate::is_transient)
-        .notify(|error, delay| {
-            tracing::warn!(error = %error, delay_ms = delay.as_millis(), "waiting for Postgres");
-        })
-        .await
-        .map_err(|source| Error::Unreachable { waited, source })?;
-    Ok(pool)
+        .connect_lazy_with(options))
+}
+
+async fn greet(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    let connection = options.connect().await?;
+    connection.close().await
 }
 
 /// A pool of one connection beside `pool`, for work that must not wait for the others: a lease's

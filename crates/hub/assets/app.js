@@ -73,12 +73,24 @@ if (live) {
     const job = JSON.parse(event.data);
     for (const part of $$(`[data-job="${job.id}"]`)) show(part, job);
     const fresh = $("#fresh-jobs");
-    if (fresh && !$(`[data-job="${job.id}"]`)) fresh.hidden = false;
+    if (fresh && belongs(fresh.dataset, job)) fresh.hidden = false;
   });
   stream.addEventListener("open", () => say("Live"));
-  stream.addEventListener("error", () => say("Reconnecting"));
+  // A refusal ends the stream for good; only what broke off comes back by itself.
+  stream.addEventListener("error", () => say(stream.readyState === EventSource.CLOSED
+    ? "Live updates have ended: load the page again" : "Reconnecting"));
   addEventListener("pagehide", () => stream.close());
 }
+
+// Whether a list with these filters would show the job above all that it shows: ids grow with time.
+function belongs(filter, job) {
+  const newest = $("tbody [data-job]")?.dataset.job ?? "";
+  const same = (asked, value) => !asked || asked === value;
+  return job.id > newest && same(filter.state, job.state) && same(filter.kind, job.kind)
+    && same(filter.project, job.project) && same(filter.source, job.source_id);
+}
+
+const finals = ["done", "dead", "cancelled"];
 
 function show(part, job) {
   for (const field of $$("[data-field]", part)) {
@@ -94,9 +106,9 @@ function show(part, job) {
       case "last_error": field.textContent = job.last_error; break;
     }
   }
-  const settled = part.dataset.state === "running" && job.state !== "running";
+  const settled = finals.includes(job.state) !== finals.includes(part.dataset.state);
   part.dataset.state = job.state;
-  // The attempts and the buttons change with the state: read the page again once.
+  // The attempts and the buttons change as it ends or begins anew: read the page again once.
   if (settled && part.dataset.reload !== undefined) location.reload();
 }
 

@@ -68,6 +68,14 @@ impl<'a> Act<'a> {
         self
     }
 
+    /// That the act changed a secret, which is all that may be said of it.
+    pub(crate) fn secret(mut self, field: &str, what: &str) -> Self {
+        if let Some(Value::Object(after)) = &mut self.after {
+            after.insert(field.to_owned(), what.into());
+        }
+        self
+    }
+
     /// What the act made.
     pub(crate) fn made(mut self, after: &impl Serialize) -> Self {
         self.after = Some(to_value(after));
@@ -95,7 +103,7 @@ pub(crate) async fn record(
 }
 
 /// Records an act that another service has carried out: it cannot be undone here, so a failure to
-/// record it is logged with everything that would have been recorded.
+/// record it is logged with who did what to which object; what changed is lost.
 pub(crate) async fn record_done(app: &App, who: &Identity, act: Act<'_>) {
     let (action, object_id) = (act.action.to_owned(), act.object_id.to_owned());
     if let Err(failure) = record(&app.pool, who, act).await {

@@ -27,8 +27,8 @@ impl Clients {
     pub(crate) fn new(ingestion: &Endpoint, knowledge: &Endpoint) -> Result<Self, Failure> {
         Ok(Self {
             own_ingestion: grpc::client(ingestion)?,
-            ingestion: grpc::channel(&ingestion.url)?,
-            knowledge: grpc::channel(&knowledge.url)?,
+            ingestion: ingestion.channel()?,
+            knowledge: knowledge.channel()?,
         })
     }
 
@@ -37,12 +37,14 @@ impl Clients {
         &self,
         who: &Identity,
     ) -> Result<SourceServiceClient<AuthedChannel>, Failure> {
-        Ok(SourceServiceClient::new(forward(&self.ingestion, who)?))
+        Ok(SourceServiceClient::new(forward(&self.ingestion, who)?)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX))
     }
 
     /// Sources, in the name of the hub.
     pub(crate) fn own_sources(&self) -> SourceServiceClient<AuthedChannel> {
         SourceServiceClient::new(self.own_ingestion.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// Documents on their way in, in the name of the caller.
@@ -51,6 +53,7 @@ impl Clients {
         who: &Identity,
     ) -> Result<IntakeServiceClient<AuthedChannel>, Failure> {
         Ok(IntakeServiceClient::new(forward(&self.ingestion, who)?)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX))
     }
 

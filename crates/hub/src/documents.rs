@@ -19,7 +19,7 @@ use crate::{
     clients::{KNOWLEDGE, refused},
     identity::Identity,
     page::{self, Page},
-    projects::{self, Names},
+    projects::Names,
     sources,
 };
 
@@ -158,11 +158,6 @@ async fn fetch(
     let request = wire::GetDocumentRequest { id, revision };
     let answer = app.clients.knowledge(who)?.get_document(request).await;
     Ok(answer.map_err(refused(KNOWLEDGE))?.into_inner())
-}
-
-/// The project that a document is handed in to.
-async fn project(app: &App, who: &Identity, key: &str) -> Result<ProjectId, Failure> {
-    projects::ensure(app, who, key).await
 }
 
 #[cfg(test)]

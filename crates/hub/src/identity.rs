@@ -15,7 +15,7 @@ use chassis::{
     caller::{Caller, Role},
 };
 use proto::{Failure, ProjectId, Reason};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{app::App, db};
 
@@ -30,19 +30,29 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Demands a role anywhere.
+    /// Demands a role anywhere. A service is no administrator, whatever the order of roles says:
+    /// its token lies in a file, and a leaked one must not make users and tokens.
     pub(crate) fn require_role(&self, role: Role) -> Result<(), Failure> {
+        if role == Role::Admin && self.caller.role == Role::Service {
+            return Err(Failure::new(
+                Reason::Forbidden,
+                format!("{} is a service; this needs an administrator", self.caller.name),
+            ));
+        }
         self.caller.require_role(role)
     }
 
     /// Demands a role in a project.
     pub(crate) fn require(&self, role: Role, project: ProjectId) -> Result<(), Failure> {
-        self.caller.require(role, project)
+        if !self.caller.may_read(project) {
+            return Err(Failure::not_found("project", project));
+        }
+        self.require_role(role)
     }
 
     /// Demands an administrator of everything: users, tokens and the audit log know no projects.
     pub(crate) fn require_admin(&self) -> Result<(), Failure> {
-        self.caller.require_role(Role::Admin)?;
+        self.require_role(Role::Admin)?;
         if self.caller.scope == chassis::caller::Scope::All {
             return Ok(());
         }
@@ -85,12 +95,25 @@ pub(crate) async fn identify(app: &App, headers: &HeaderMap) -> Result<Identity,
     }
 }
 
+/// Whether whoever asked still is who they were: the token or session lives, and its role and
+/// scope are the same. Nobody uses a session by being asked this.
+///
+/// # Errors
+/// `UNAVAILABLE` when nobody can tell.
+pub(crate) async fn is_still(app: &App, who: &Identity) -> Result<bool, Failure> {
+    let hash = TokenHash::of(who.token.expose_secret());
+    // Ask the tables, not what was believed some seconds ago.
+    app.authenticator.forget(hash);
+    Ok(app.authenticator.caller(hash).await?.as_ref() == Some(&who.caller))
+}
+
 /// The browser session of this request, if it has a live one.
 pub(crate) async fn session(app: &App, headers: &HeaderMap) -> Result<Option<Identity>, Failure> {
     let jar = CookieJar::from_headers(headers);
     let Some(cookie) = jar.get(app.cookie_name()) else { return Ok(None) };
     let token = cookie.value();
-    let row = db::session::find(&app.pool, &TokenHash::of(token).0).await?;
+    let hash = TokenHash::of(token).0;
+    let row = db::session::find(&app.pool, &hash, app.config.session_idle_h).await?;
     let Some(row) = row else { return Ok(None) };
     let caller = Caller {
         id: row.user_id.to_string(),

@@ -168,7 +168,8 @@ async fn narrowed(
 ) -> Result<Filter, Failure> {
     let asked = projects_of(names, &query.projects)?;
     let source = [query.source.clone()];
-    let group = sources::ids(app, who, &query.projects, &source).await?.pop();
+    // Several sources may have the name.
+    let groups = sources::ids(app, who, &query.projects, &source).await?;
     let given = |values: &[String]| -> Vec<String> {
         values.iter().filter(|value| !value.is_empty()).cloned().collect()
     };
@@ -179,7 +180,7 @@ async fn narrowed(
             .map(|state| state.parse::<State>())
             .collect::<Result<_, _>>()?,
         kinds: given(&query.kinds),
-        group: group.and_then(|id| id.parse::<Uuid>().ok()),
+        groups: groups.iter().filter_map(|id| id.parse::<Uuid>().ok()).collect(),
         ..Filter::default()
     })
 }

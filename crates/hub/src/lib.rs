@@ -12,7 +12,7 @@
 //! - For pages: `view`, `highlight` and `markdown` are pure.
 //!
 //! Invariants: every route but sign-in and assets needs a caller; a secret is stored as a hash
-//! only; every write is recorded in the audit log.
+//! only; every write that goes through the hub is recorded in the audit log.
 
 mod app;
 mod audit;
@@ -34,11 +34,13 @@ mod priority;
 mod projects;
 mod purge;
 mod routes;
+mod scope;
 mod search;
 mod secret;
 mod sign_in;
 mod sources;
 mod status;
+mod streams;
 mod tokens;
 mod users;
 mod view;
@@ -57,13 +59,12 @@ use chassis::{
     readiness::{Readiness, State},
 };
 use proto::{
-    Failure, hub::v1::project_service_server::ProjectServiceServer,
+    Failure, MESSAGE_BYTES_MAX, hub::v1::project_service_server::ProjectServiceServer,
     jobs::v1::job_service_server::JobServiceServer,
 };
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
 
-use crate::{app::App, clients::Clients, sign_in::Limits};
+use crate::{app::App, clients::Clients, sign_in::Limits, streams::Streams};
 
 /// The service's name in `/readyz`, logs and metrics.
 pub const NAME: &str = "hub";
@@ -75,6 +76,9 @@ const SCHEMA: &str = "hub";
 pub struct Parts {
     /// How it serves.
     pub config: Config,
+    /// Another program in front terminates TLS (`http.tls_terminated_upstream`): cookies are for
+    /// TLS only, and a client's address is the last one of `X-Forwarded-For`.
+    pub behind_tls: bool,
     /// How its worker behaves.
     pub jobs: ::jobs::Config,
     /// The database.
@@ -102,7 +106,8 @@ pub fn service(parts: Parts) -> Result<Service, Failure> {
         authenticator: parts.authenticator,
         readiness: parts.readiness,
         sign_in_limits: Limits::per_minute(config.sign_in_per_minute),
-        event_streams: Arc::new(Semaphore::new(config.event_streams_max)),
+        streams: Streams::new(config.event_streams_max, config.event_streams_per_caller_max),
+        behind_tls: parts.behind_tls,
         stopping: Shutdown::new(),
         pool: parts.pool,
         config,
@@ -120,8 +125,14 @@ pub fn service(parts: Parts) -> Result<Service, Failure> {
     };
     Ok(Service::new(NAME, work).http(http).grpc(&names, move |routes| {
         routes
-            .add_service(JobServiceServer::new(grpc::Jobs(Arc::clone(&for_grpc))))
-            .add_service(ProjectServiceServer::new(grpc::Projects(for_grpc)));
+            .add_service(
+                JobServiceServer::new(grpc::Jobs(Arc::clone(&for_grpc)))
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX),
+            )
+            .add_service(
+                ProjectServiceServer::new(grpc::Projects(for_grpc))
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX),
+            );
     }))
 }
 

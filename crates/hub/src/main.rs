@@ -40,6 +40,7 @@ async fn build(config: Config, around: Surroundings) -> anyhow::Result<(Service,
     let authenticator = Authenticator::new(Arc::new(TokenVerifier::new(pool.clone())));
     let service = hub::service(hub::Parts {
         config: config.hub,
+        behind_tls: around.behind_tls,
         jobs: config.jobs,
         bus: Bus::connect(&config.bus).await?,
         authenticator: authenticator.clone(),

@@ -1,7 +1,7 @@
 //! Projects: what sources, documents and callers' scopes belong to.
 
 use chassis::caller::{Role, Scope};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use proto::{Failure, ProjectId, Reason};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,13 +12,17 @@ use crate::{
     audit::{self, Act},
     db::{self, project::Row},
     identity::Identity,
-    purge,
+    purge, sources,
 };
 
+/// Projects that there may be: each list of them is whole, and each request may need any.
+const PROJECTS_MAX: i64 = 1_000;
 /// Longest slug, in characters.
 const SLUG_CHARACTERS_MAX: usize = 63;
 /// Longest name, in characters.
 const NAME_CHARACTERS_MAX: usize = 120;
+/// A write that was under way when its project was withdrawn has ended after so long.
+const LATE_WRITES: TimeDelta = TimeDelta::minutes(3);
 
 /// A project.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -127,9 +131,17 @@ pub(crate) async fn create(app: &App, who: &Identity, new: NewProject) -> Result
     }
 }
 
+/// A project to write to.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) id: ProjectId,
+    /// The slug, when this very request has made the project.
+    made: Option<String>,
+}
+
 /// The project to write to, by id or slug. The first write of an operator of all projects makes
-/// a project that is not there yet.
-pub(crate) async fn ensure(app: &App, who: &Identity, key: &str) -> Result<ProjectId, Failure> {
+/// a project that is not there yet; when that write fails, [`withdraw`] it.
+pub(crate) async fn ensure(app: &App, who: &Identity, key: &str) -> Result<Target, Failure> {
     if key.trim().is_empty() {
         return Err(Failure::invalid("project", "name a project: its slug or its id"));
     }
@@ -142,10 +154,36 @@ pub(crate) async fn ensure(app: &App, who: &Identity, key: &str) -> Result<Proje
     }
     let slug = check_slug(key)?;
     match insert(app, who, &slug, key).await? {
-        Some(row) => Ok(row.id),
+        Some(row) => Ok(Target { id: row.id, made: Some(row.slug) }),
         // Someone else's first write came first.
         None => find(app, who, key).await?.ok_or_else(|| unknown(key)).and_then(active),
     }
+}
+
+/// Removes the project that a request has made for a write that then failed, unless something
+/// has come into it meanwhile. A failure to do so leaves an empty project, and is logged.
+pub(crate) async fn withdraw(app: &App, who: &Identity, target: &Target, why: &Failure) {
+    let Some(slug) = &target.made else { return };
+    // The write may have been carried out without our hearing of it.
+    if matches!(why.reason, Reason::Unavailable | Reason::Timeout | Reason::Internal) {
+        return;
+    }
+    if let Err(failure) = remove_empty(app, who, target.id, slug).await {
+        tracing::warn!(slug, error = failure.message, "an empty project is left behind");
+    }
+}
+
+async fn remove_empty(app: &App, who: &Identity, id: ProjectId, slug: &str) -> Result<(), Failure> {
+    if sources::any(app, who, id).await? {
+        return Ok(());
+    }
+    let mut tx = app.pool.begin().await.map_err(database::failure)?;
+    db::project::remove(&mut tx, id).await.map_err(database::failure)?;
+    // A source that somebody else puts into it this instant must not be left without a project.
+    purge::enqueue(&mut tx, id, slug, Some(Utc::now() + LATE_WRITES)).await?;
+    let text = id.to_string();
+    audit::record(&mut *tx, who, Act::new("project.delete", slug, &text).of(Some(id))).await?;
+    tx.commit().await.map_err(database::failure)
 }
 
 /// Marks a project as going away; a job removes its sources and documents, then the row.
@@ -155,21 +193,12 @@ pub(crate) async fn delete(app: &App, who: &Identity, key: &str) -> Result<Strin
     who.require(Role::Admin, row.id)?;
     let mut tx = app.pool.begin().await.map_err(database::failure)?;
     db::project::mark_deleting(&mut *tx, row.id).await?;
-    let job = purge::enqueue(&mut tx, row.id, &row.slug).await?;
+    let job = purge::enqueue(&mut tx, row.id, &row.slug, None).await?;
     let id = row.id.to_string();
     let act = Act::new("project.delete", &row.slug, &id).of(Some(row.id));
     audit::record(&mut *tx, who, act).await?;
     tx.commit().await.map_err(database::failure)?;
     Ok(job)
-}
-
-/// The scope that a list of ids or slugs names; none and an empty list mean all projects.
-pub(crate) fn scope(names: &Names, keys: &[String]) -> Result<Scope, Failure> {
-    let keys: Vec<&String> = keys.iter().filter(|key| !key.is_empty()).collect();
-    if keys.is_empty() {
-        return Ok(Scope::All);
-    }
-    keys.into_iter().map(|key| names.id(key)).collect::<Result<_, _>>().map(Scope::Projects)
 }
 
 async fn find(app: &App, who: &Identity, key: &str) -> Result<Option<Row>, Failure> {
@@ -179,6 +208,12 @@ async fn find(app: &App, who: &Identity, key: &str) -> Result<Option<Row>, Failu
 
 async fn insert(app: &App, who: &Identity, slug: &str, name: &str) -> Result<Option<Row>, Failure> {
     let mut tx = app.pool.begin().await.map_err(database::failure)?;
+    if db::project::count_locked(&mut tx).await? >= PROJECTS_MAX {
+        return Err(Failure::new(
+            Reason::Conflict,
+            format!("there are {PROJECTS_MAX} projects, which is the limit: delete one first"),
+        ));
+    }
     let Some(row) = db::project::insert(&mut *tx, slug, name).await? else { return Ok(None) };
     let id = row.id.to_string();
     let made = Project::from(row.clone());
@@ -188,9 +223,9 @@ async fn insert(app: &App, who: &Identity, slug: &str, name: &str) -> Result<Opt
     Ok(Some(row))
 }
 
-fn active(row: Row) -> Result<ProjectId, Failure> {
+fn active(row: Row) -> Result<Target, Failure> {
     if row.state == "active" {
-        return Ok(row.id);
+        return Ok(Target { id: row.id, made: None });
     }
     Err(Failure::new(
         Reason::Conflict,
@@ -198,7 +233,8 @@ fn active(row: Row) -> Result<ProjectId, Failure> {
     ))
 }
 
-fn may_create(who: &Identity) -> Result<(), Failure> {
+/// Whether the caller may make projects: operators of all of them.
+pub(crate) fn may_create(who: &Identity) -> Result<(), Failure> {
     who.require_role(Role::Operator)?;
     if who.caller.scope == Scope::All {
         return Ok(());

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ::jobs::{Error, Job, NewJob, Outcome, Run, Schedule, schedule};
+use chrono::{DateTime, Utc};
 use proto::{Failure, ProjectId, ingestion::v1 as wire};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
@@ -53,15 +54,19 @@ impl Job for PurgeProject {
     }
 }
 
-/// Enqueues the removal in the transaction that marks the project; returns the job's id.
+/// Enqueues the removal in the transaction that marks or removes the project; due now unless it
+/// says otherwise. Returns the job's id.
 pub(crate) async fn enqueue(
     connection: &mut PgConnection,
     project: ProjectId,
     slug: &str,
+    due: Option<DateTime<Utc>>,
 ) -> Result<String, Failure> {
     let job = PurgeProject { project };
-    let new =
-        NewJob::new(&job, format!("project {slug}")).key(project.to_string()).project(project);
+    let new = NewJob::new(&job, format!("project {slug}"))
+        .key(project.to_string())
+        .project(project)
+        .due(due);
     let enqueued = ::jobs::enqueue(connection, new).await.map_err(database::failure)?;
     Ok(enqueued.id.to_string())
 }

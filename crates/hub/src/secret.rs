@@ -20,6 +20,11 @@ pub(crate) fn random_hex() -> String {
     hex::encode(rand::random::<[u8; SECRET_BYTES]>())
 }
 
+/// Whether this may be one of [`random_hex`].
+pub(crate) fn is_hex(text: &str) -> bool {
+    text.len() == 2 * SECRET_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Whether two secrets are the same, in a time that does not tell where they differ.
 pub(crate) fn same(a: &str, b: &str) -> bool {
     use subtle::ConstantTimeEq as _;

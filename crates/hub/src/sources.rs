@@ -5,7 +5,7 @@ mod input;
 mod model;
 
 pub(crate) use input::{Credential, NewSource, ScheduleParams, SourceChange, TestSource};
-pub(crate) use model::{Run, SchedulePreview, Source, TestResult};
+pub(crate) use model::{Feed, Run, SchedulePreview, Source, TestResult};
 
 use chassis::caller::Role;
 use proto::{Failure, ProjectId, SourceId, ingestion::v1 as wire};
@@ -67,11 +67,18 @@ pub(crate) async fn get(app: &App, who: &Identity, id: &str) -> Result<Source, F
 pub(crate) async fn create(app: &App, who: &Identity, new: NewSource) -> Result<Source, Failure> {
     who.require_role(Role::Operator)?;
     new.check()?;
-    let project = projects::ensure(app, who, &new.project).await?;
-    let request = new.into_wire(project);
-    let source = app.clients.sources(who)?.create_source(request).await;
+    let target = projects::ensure(app, who, &new.project).await?;
+    let project = target.id;
+    let source = match app.clients.sources(who)?.create_source(new.into_wire(project)).await {
+        Ok(source) => source.into_inner(),
+        Err(status) => {
+            let failure = refused(INGESTION)(status);
+            projects::withdraw(app, who, &target, &failure).await;
+            return Err(failure);
+        }
+    };
     let names = Names::load(app, who).await?;
-    let source = Source::new(source.map_err(refused(INGESTION))?.into_inner(), &names);
+    let source = Source::new(source, &names);
     let act = Act::new("source.create", &source.name, &source.id).of(Some(project)).made(&source);
     audit::record_done(app, who, act).await;
     Ok(source)
@@ -86,14 +93,19 @@ pub(crate) async fn update(
 ) -> Result<Source, Failure> {
     let before = writable(app, who, id).await?;
     let names = Names::load(app, who).await?;
+    let replaces = change.credential.as_ref().is_some_and(|new| !matches!(new, Credential::None));
     let request = change.into_wire(&before);
     let after = app.clients.sources(who)?.update_source(request).await;
     let after = Source::new(after.map_err(refused(INGESTION))?.into_inner(), &names);
     let project = project_of(&before);
     let before = Source::new(before, &names);
-    let act = Act::new("source.update", &after.name, &after.id)
+    let mut act = Act::new("source.update", &after.name, &after.id)
         .of(project)
         .change(&before.settings(), &after.settings());
+    // One of the same kind looks the same.
+    if replaces && before.credential == after.credential {
+        act = act.secret("credential", "replaced");
+    }
     audit::record_done(app, who, act).await;
     Ok(after)
 }
@@ -218,6 +230,14 @@ pub(crate) async fn named(
         }
         page_token = page.next_page_token;
     }
+}
+
+/// Whether a project has sources.
+pub(crate) async fn any(app: &App, who: &Identity, project: ProjectId) -> Result<bool, Failure> {
+    let project_ids = vec![project.to_string()];
+    let request = wire::ListSourcesRequest { project_ids, page_size: 1, ..Default::default() };
+    let answer = app.clients.sources(who)?.list_sources(request).await;
+    Ok(!answer.map_err(refused(INGESTION))?.into_inner().sources.is_empty())
 }
 
 async fn fetch(app: &App, who: &Identity, id: &str) -> Result<wire::Source, Failure> {

@@ -16,8 +16,8 @@ use crate::{
         api_token::{NewToken as NewRow, Row},
     },
     identity::Identity,
-    projects::{self, Names},
-    secret, users,
+    projects::Names,
+    scope, secret, users,
 };
 
 /// Longest name, in characters.
@@ -58,7 +58,10 @@ pub(crate) struct NewToken {
     pub(crate) name: String,
     /// `viewer`, `operator` or `admin`.
     pub(crate) role: String,
-    /// Ids or slugs; none means all projects.
+    /// True: all projects, also those to come.
+    #[serde(default)]
+    pub(crate) all_projects: bool,
+    /// Ids or slugs; at least one unless it is all projects.
     #[serde(default)]
     pub(crate) projects: Vec<String>,
     /// Days until it stops working; it never does when absent.
@@ -118,7 +121,7 @@ pub(crate) async fn create(app: &App, who: &Identity, new: NewToken) -> Result<M
     let role = users::human_role(&new.role)?;
     let expires_at = expiry(new.expires_in_days)?;
     let names = Names::load(app, who).await?;
-    let scope = projects::scope(&names, &new.projects)?;
+    let scope = scope::of_someone_new(&names, new.all_projects, &new.projects)?;
     let token = secret::generate(secret::API_TOKEN);
     let hash = TokenHash::of(token.expose_secret()).0;
     let created_by = &who.caller.name;

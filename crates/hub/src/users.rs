@@ -17,11 +17,12 @@ use crate::{
     },
     identity::Identity,
     password,
-    projects::{self, Names},
+    projects::Names,
+    scope,
 };
 
 /// Longest name, in characters.
-const NAME_CHARACTERS_MAX: usize = 64;
+pub(crate) const NAME_CHARACTERS_MAX: usize = 64;
 
 /// A user.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -53,7 +54,10 @@ pub(crate) struct NewUser {
     pub(crate) password: SecretString,
     /// `viewer`, `operator` or `admin`.
     pub(crate) role: String,
-    /// Ids or slugs; none means all projects.
+    /// True: all projects, also those to come.
+    #[serde(default)]
+    pub(crate) all_projects: bool,
+    /// Ids or slugs; at least one unless it is all projects.
     #[serde(default)]
     pub(crate) projects: Vec<String>,
 }
@@ -67,7 +71,9 @@ pub(crate) struct UserChange {
     pub(crate) password: Option<SecretString>,
     /// `viewer`, `operator` or `admin`.
     pub(crate) role: Option<String>,
-    /// Ids or slugs; an empty list means all projects.
+    /// True: all projects, also those to come.
+    pub(crate) all_projects: Option<bool>,
+    /// Ids or slugs; an empty list means none.
     pub(crate) projects: Option<Vec<String>>,
 }
 
@@ -114,7 +120,7 @@ pub(crate) async fn create(app: &App, who: &Identity, new: NewUser) -> Result<Us
     let name = check_name(&new.name)?;
     let role = human_role(&new.role)?;
     let names = Names::load(app, who).await?;
-    let scope = projects::scope(&names, &new.projects)?;
+    let scope = scope::of_someone_new(&names, new.all_projects, &new.projects)?;
     let password_hash = password::hash(new.password).await?;
     let mut tx = app.pool.begin().await.map_err(database::failure)?;
     let row = NewRow { name, password_hash: &password_hash, role, scope: &scope };
@@ -142,7 +148,8 @@ pub(crate) async fn update(
     let id = UserId::parse("id", id)?;
     let role = change.role.as_deref().map(human_role).transpose()?;
     let names = Names::load(app, who).await?;
-    let scope = change.projects.as_deref().map(|keys| projects::scope(&names, keys)).transpose()?;
+    let scope = scope::asked(&names, change.all_projects, change.projects.as_deref())?;
+    let new_password = change.password.is_some();
     let password_hash = match change.password {
         Some(password) => Some(password::hash(password).await?),
         None => None,
@@ -159,7 +166,10 @@ pub(crate) async fn update(
         .await?
         .ok_or_else(|| Failure::not_found("user", id))?;
     let (before, after) = (User::new(before, &names), User::new(after, &names));
-    let act = Act::new("user.update", &after.name, &after.id).change(&before, &after);
+    let mut act = Act::new("user.update", &after.name, &after.id).change(&before, &after);
+    if new_password {
+        act = act.secret("password", "changed");
+    }
     audit::record(&mut *tx, who, act).await?;
     tx.commit().await.map_err(database::failure)?;
     Ok(after)

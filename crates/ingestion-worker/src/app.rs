@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::clients::Knowledge;
 use crate::config::Config;
+use crate::politeness::Limits;
 use crate::source::Source;
 use crate::{credential, db, fetch, metrics};
 
@@ -53,6 +54,12 @@ impl App {
         let fetch = fetch::Client::new(limits.clone())?;
         let waiting = Mutex::new(None);
         Ok(Arc::new(Self { config, pool, keyring, knowledge, fetch, limits, waiting }))
+    }
+
+    /// How we behave towards each host.
+    #[must_use]
+    pub fn host_limits(&self) -> Limits {
+        self.config.host_limits(Duration::from_millis(self.limits.total_timeout_ms))
     }
 
     /// The credential of a source, opened.

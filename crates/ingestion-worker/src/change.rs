@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::feed::{Entry, is_akin, is_same_before_links};
+
 /// An item that an earlier look stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
@@ -20,14 +22,28 @@ pub struct Known {
 /// An entry as the source shows it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// Its key.
+    /// What it is stored under when it is new.
     pub key: String,
-    /// Its second name, which survives a change of scheme or host in the key.
-    pub alias: Option<String>,
+    /// What it may be stored under already, the surest name first.
+    pub names: Vec<String>,
+    /// Keys and second names that count where the text or the link is the same.
+    pub hints: Vec<String>,
     /// What it says.
     pub hash: String,
     /// When it says that it was published.
     pub published_at: Option<DateTime<Utc>>,
+}
+
+impl From<&Entry> for Shown {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            key: entry.key.clone(),
+            names: entry.names.clone(),
+            hints: entry.hints.clone(),
+            hash: entry.content_hash.clone(),
+            published_at: entry.published.or(entry.updated),
+        }
+    }
 }
 
 /// How much of a source's past its first import takes.
@@ -50,6 +66,8 @@ pub enum Verdict {
     Edited(i64),
     /// Known, and says the same.
     Unchanged(i64),
+    /// Known, and says the same, but an earlier release hashed it in another way: store the hash.
+    Rehashed(i64),
     /// The source shows it twice; the first one counts.
     Repeated,
 }
@@ -62,27 +80,20 @@ pub fn decide(
     first: Option<FirstImport>,
     now: DateTime<Utc>,
 ) -> Vec<Verdict> {
-    let by_key: HashMap<&str, &Known> = known.iter().map(|it| (it.key.as_str(), it)).collect();
-    let by_alias = unique_aliases(known);
-    // An item that is shown under its own key is nobody else's alias.
-    let mut taken: HashSet<i64> =
-        shown.iter().filter_map(|it| by_key.get(it.key.as_str())).map(|it| it.id).collect();
     let mut keys = HashSet::new();
-    let mut verdicts: Vec<Verdict> = shown
-        .iter()
-        .map(|entry| {
-            if !keys.insert(entry.key.as_str()) {
-                return Verdict::Repeated;
+    let repeated: Vec<bool> = shown.iter().map(|it| !keys.insert(it.key.as_str())).collect();
+    let mut verdicts: Vec<Verdict> = items_of(known, shown, &repeated)
+        .into_iter()
+        .zip(shown)
+        .zip(&repeated)
+        .map(|((item, entry), repeated)| match item {
+            _ if *repeated => Verdict::Repeated,
+            None => Verdict::New,
+            Some(item) if item.hash == entry.hash => Verdict::Unchanged(item.id),
+            Some(item) if is_same_before_links(&item.hash, &entry.hash) => {
+                Verdict::Rehashed(item.id)
             }
-            let same = by_key.get(entry.key.as_str()).copied().or_else(|| {
-                let alias = entry.alias.as_deref()?;
-                by_alias.get(alias).copied().filter(|it| taken.insert(it.id))
-            });
-            match same {
-                None => Verdict::New,
-                Some(item) if item.hash == entry.hash => Verdict::Unchanged(item.id),
-                Some(item) => Verdict::Edited(item.id),
-            }
+            Some(item) => Verdict::Edited(item.id),
         })
         .collect();
     if let Some(first) = first {
@@ -91,14 +102,35 @@ pub fn decide(
     verdicts
 }
 
-/// The aliases that mean one item only.
-fn unique_aliases(known: &[Known]) -> HashMap<&str, &Known> {
-    let mut by_alias: HashMap<&str, Option<&Known>> = HashMap::new();
+/// Which item each entry is. The surer a name, the earlier it counts, over all entries: nobody
+/// takes an item that another entry is.
+fn items_of<'a>(known: &'a [Known], shown: &[Shown], repeated: &[bool]) -> Vec<Option<&'a Known>> {
+    let mut by_name: HashMap<&str, Vec<&Known>> = HashMap::new();
     for item in known {
-        let Some(alias) = item.alias.as_deref() else { continue };
-        by_alias.entry(alias).and_modify(|it| *it = None).or_insert(Some(item));
+        for name in std::iter::once(&item.key).chain(&item.alias) {
+            by_name.entry(name).or_default().push(item);
+        }
     }
-    by_alias.into_iter().filter_map(|(alias, item)| Some((alias, item?))).collect()
+    let mut taken = HashSet::new();
+    let mut items = vec![None; shown.len()];
+    let mut claim = |name_of: &dyn Fn(&Shown) -> Option<&String>, akin: bool| {
+        for ((item, entry), _) in
+            items.iter_mut().zip(shown).zip(repeated).filter(|(_, repeated)| !**repeated)
+        {
+            let Some(name) = name_of(entry).filter(|_| item.is_none()) else { continue };
+            let found = by_name.get(name.as_str()).into_iter().flatten().copied();
+            let mut free = found.filter(|it| !akin || is_akin(&it.hash, &entry.hash));
+            *item = free.find(|it| taken.insert(it.id));
+        }
+    };
+    let most = |of: fn(&Shown) -> usize| shown.iter().map(of).max().unwrap_or_default();
+    for rank in 0..most(|it| it.names.len()) {
+        claim(&|it| it.names.get(rank), false);
+    }
+    for rank in 0..most(|it| it.hints.len()) {
+        claim(&|it| it.hints.get(rank), true);
+    }
+    items
 }
 
 /// Turns `New` into `Old` beyond the limits of a first import. An entry without a date counts as
@@ -131,8 +163,13 @@ mod tests {
     }
 
     fn shown(key: &str, alias: Option<&str>, hash: u8) -> Shown {
-        let alias = alias.map(Into::into);
-        Shown { key: key.into(), alias, hash: hash.to_string(), published_at: None }
+        Shown {
+            key: key.into(),
+            names: vec![key.into()],
+            hints: alias.into_iter().map(Into::into).collect(),
+            hash: hash.to_string(),
+            published_at: None,
+        }
     }
 
     fn aged(key: &str, days: i64) -> Shown {
@@ -150,22 +187,22 @@ mod tests {
     }
 
     #[test]
-    fn a_guid_that_moves_to_https_stays_the_same_item() {
+    fn a_hint_counts_for_the_same_text_or_link_only() {
         let known = [known(1, "http://a.example/1", Some("/1"), 1)];
         let moved = [shown("https://b.example/1", Some("/1"), 1)];
         assert_eq!(decide(&known, &moved, None, now()), [Verdict::Unchanged(1)]);
+        let another = [shown("https://b.example/1", Some("/1"), 2)];
+        assert_eq!(decide(&known, &another, None, now()), [Verdict::New]);
     }
 
     #[test]
-    fn an_alias_never_takes_an_item_that_is_shown_itself_or_is_ambiguous() {
+    fn nobody_takes_an_item_that_is_shown_itself() {
         let one = [known(1, "http://a.example/1", Some("/1"), 1)];
         let both = [
             shown("https://b.example/1", Some("/1"), 1),
             shown("http://a.example/1", Some("/1"), 1),
         ];
         assert_eq!(decide(&one, &both, None, now()), [Verdict::New, Verdict::Unchanged(1)]);
-        let two = [known(1, "x", Some("/1"), 1), known(2, "y", Some("/1"), 1)];
-        assert_eq!(decide(&two, &both[..1], None, now()), [Verdict::New]);
         let twins = [shown("p", Some("/1"), 1), shown("q", Some("/1"), 1)];
         assert_eq!(decide(&one, &twins, None, now()), [Verdict::Unchanged(1), Verdict::New]);
     }
@@ -200,7 +237,10 @@ mod tests {
                 .zip(&verdicts)
                 .zip(1..)
                 .filter(|((_, verdict), _)| matches!(verdict, Verdict::New | Verdict::Old))
-                .map(|((it, _), id)| known(id, &it.key, it.alias.as_deref(), it.hash.parse().expect("a number")))
+                .map(|((it, _), id)| {
+                    let alias = it.hints.first().map(String::as_str);
+                    known(id, &it.key, alias, it.hash.parse().expect("a number"))
+                })
                 .collect();
             let news = verdicts.iter().filter(|it| **it == Verdict::New).count();
             prop_assert!(news <= items);

@@ -14,6 +14,33 @@ use crate::source::Source;
 /// How long an edit waits for knowledge to hear of it; a job tells it later otherwise.
 const RANK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// When a job comes back while knowledge is away.
+const AWAY_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What a failed call means to a job: while knowledge is away no attempt is counted, as no job is
+/// at fault.
+#[must_use]
+pub fn of_job(failure: Failure) -> jobs::Error {
+    match failure.reason {
+        Reason::Unavailable => jobs::Error::RateLimited { failure, retry_after: AWAY_RETRY_AFTER },
+        _ => failure.into(),
+    }
+}
+
+/// What knowledge answered. A refusal of who we are says nothing about what we sent: it passes once
+/// an operator has mended the token, and everything that waits for it is to wait.
+fn refusal(status: &tonic::Status) -> Failure {
+    let failure = Failure::from_status(status);
+    if !matches!(failure.reason, Reason::Unauthenticated | Reason::Forbidden) {
+        return failure;
+    }
+    tracing::error!(error = %failure, "knowledge refuses the token of this service");
+    let message = format!(
+        "knowledge refuses the token of this service ({failure}): give both services the same one"
+    );
+    Failure::new(Reason::Unavailable, message)
+}
+
 /// Calls knowledge in the name of this service.
 #[derive(Clone)]
 pub struct Knowledge {
@@ -43,7 +70,7 @@ impl Knowledge {
             .clone()
             .submit_documents(request)
             .await
-            .map_err(|status| Failure::from_status(&status))?;
+            .map_err(|status| refusal(&status))?;
         answer.into_inner().results.into_iter().next().ok_or_else(|| {
             Failure::new(Reason::Internal, "knowledge answered a document without a result")
         })
@@ -66,7 +93,7 @@ impl Knowledge {
         });
         request.set_timeout(RANK_TIMEOUT);
         let answer = self.client.clone().set_source_rank(request).await;
-        answer.map(drop).map_err(|status| Failure::from_status(&status))
+        answer.map(drop).map_err(|status| refusal(&status))
     }
 
     /// Removes a source's documents up to an observation, for good. Idempotent.
@@ -76,8 +103,23 @@ impl Knowledge {
     pub async fn purge(&self, source: SourceId, observed_seq: i64) -> Result<u64, Failure> {
         let request = PurgeSourceRequest { source_id: source.to_string(), observed_seq };
         let answer = self.client.clone().purge_source(request).await;
-        answer
-            .map(|answer| answer.into_inner().documents)
-            .map_err(|status| Failure::from_status(&status))
+        answer.map(|answer| answer.into_inner().documents).map_err(|status| refusal(&status))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_whose_token_is_refused_waits_and_loses_nothing() {
+        for status in [tonic::Status::unauthenticated("x"), tonic::Status::permission_denied("x")] {
+            let failure = refusal(&status);
+            assert_eq!(failure.reason, Reason::Unavailable);
+            assert!(failure.message.contains("token"), "{failure}");
+            assert!(matches!(of_job(failure), jobs::Error::RateLimited { .. }), "no attempt");
+        }
+        let invalid = of_job(refusal(&tonic::Status::invalid_argument("x")));
+        assert!(matches!(invalid, jobs::Error::Permanent(_)));
     }
 }

@@ -1,14 +1,19 @@
 //! The section `ingestion` of the configuration.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::politeness::Limits;
+use crate::reading;
 
-/// How long a place at a host counts when its worker died, in seconds: longer than any fetch.
-const HOST_LEASE_S: i64 = 120;
+/// What a place at a host takes beyond fetching and reading: our own database.
+const HOST_LEASE_MARGIN: Duration = Duration::from_secs(10);
+
+/// Whatever time a fetch may take, a place whose worker died falls free after a day.
+const HOST_LEASE_MAX: TimeDelta = TimeDelta::days(1);
 
 /// How sources are collected.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,14 +48,28 @@ impl Default for Config {
 }
 
 impl Config {
-    /// How we behave towards each host.
+    /// How we behave towards each host. A place there counts, when its worker died, for as long as
+    /// the longest fetch and the reading of what came.
     #[must_use]
-    pub fn host_limits(&self) -> Limits {
+    pub fn host_limits(&self, fetch_time_max: Duration) -> Limits {
+        let lease = fetch_time_max.saturating_add(reading::TIME_MAX + HOST_LEASE_MARGIN);
         Limits {
             interval: TimeDelta::milliseconds(i64::from(self.host_interval_ms)),
             concurrency: self.host_concurrency.max(1) as usize,
             wait_max: TimeDelta::milliseconds(i64::from(self.host_wait_ms)),
-            lease: TimeDelta::seconds(HOST_LEASE_S),
+            lease: TimeDelta::from_std(lease).map_or(HOST_LEASE_MAX, |it| it.min(HOST_LEASE_MAX)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_kept_for_as_long_as_a_fetch_may_take() {
+        let lease = |seconds| Config::default().host_limits(Duration::from_secs(seconds)).lease;
+        assert!(lease(600) > TimeDelta::seconds(600) && lease(20) > TimeDelta::seconds(20));
+        assert_eq!(lease(u64::MAX), HOST_LEASE_MAX);
     }
 }

@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::page::Article;
 use crate::page::front_matter::FrontMatter;
+use crate::source::URL_BYTES_MAX;
 
 /// A document is at most this long, in bytes of text.
 pub const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -47,7 +49,11 @@ impl Metadata {
     #[must_use]
     pub fn bounded(mut self) -> Self {
         self.title = one_line(&self.title, TITLE_CHARS_MAX);
-        self.url = self.url.replace('\0', "");
+        // A folder's files lie at `file:`; nothing else that is no page is where a person reads.
+        self.url = Some(self.url)
+            .filter(|it| is_address(it, &["http", "https", "file"]))
+            .unwrap_or_default();
+        self.base_url = self.base_url.filter(|it| is_address(it, &["http", "https"]));
         self.language = one_line(&self.language, NAME_CHARS_MAX);
         self.authors = names(&self.authors);
         self.tags = names(&self.tags);
@@ -99,6 +105,11 @@ impl From<FrontMatter> for Metadata {
             ..Self::default()
         }
     }
+}
+
+/// Whether a text is a URL of one of the schemes, within its limit.
+fn is_address(text: &str, schemes: &[&str]) -> bool {
+    text.len() <= URL_BYTES_MAX && Url::parse(text).is_ok_and(|url| schemes.contains(&url.scheme()))
 }
 
 /// Each once, in their order, within the limits.
@@ -215,5 +226,27 @@ mod tests {
         assert!(metadata.title.starts_with("a b x") && metadata.title.chars().count() == 500);
         assert_eq!(metadata.authors, ["Ann"]);
         assert_eq!(metadata.tags.len(), NAMES_MAX);
+    }
+
+    #[test]
+    fn an_address_is_one_that_a_person_can_follow() {
+        let long = format!("https://a.example/{}", "x".repeat(URL_BYTES_MAX));
+        let table = [
+            ("https://a.example/1#a", true, true),
+            ("http://a.example/", true, true),
+            ("file:///home/ann/notes.md", true, false),
+            ("javascript:alert(1)", false, false),
+            ("data:text/html,x", false, false),
+            ("docs/guide.md", false, false),
+            (long.as_str(), false, false),
+        ];
+        for (text, of_document, of_base) in table {
+            let (url, base_url) = (text.to_owned(), Some(text.to_owned()));
+            let bounded = Metadata { url, base_url, ..Metadata::default() }.bounded();
+            assert_eq!(
+                (!bounded.url.is_empty(), bounded.base_url.is_some()),
+                (of_document, of_base)
+            );
+        }
     }
 }

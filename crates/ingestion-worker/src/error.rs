@@ -1,11 +1,29 @@
 //! What a site's misbehaviour is called towards callers and in the ledger.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use proto::{Failure, Reason};
 use url::Url;
 
+use crate::document::one_line;
+use crate::fetch::place;
 use crate::{feed, fetch};
+
+/// The fact of a `RATE_LIMITED` failure that names who refused: a redirect may have led elsewhere.
+pub const REFUSED_BY: &str = "refused_by";
+
+/// How long a site that asks for patience without saying how much is left alone.
+const HOLD_DEFAULT: Duration = Duration::from_secs(30);
+
+/// What a caller sent is repeated in a refusal up to this many characters.
+const ECHO_CHARS_MAX: usize = 100;
+
+/// A caller's own words as a refusal repeats them: on one line, and not all of a long text.
+#[must_use]
+pub fn echo(text: &str) -> String {
+    one_line(text, ECHO_CHARS_MAX)
+}
 
 /// What came from `url` is no feed, or one over a limit.
 #[must_use]
@@ -16,12 +34,10 @@ pub fn not_a_feed(url: &Url, error: &feed::Error) -> Failure {
         | feed::Error::EntityExpansion { .. } => Reason::TooLarge,
         feed::Error::NotAFeed(_) | feed::Error::Unreadable { .. } => Reason::NotAFeed,
     };
-    let mut shown = url.clone();
-    shown.set_query(None); // where keys may stand
-    Failure::new(reason, format!("{shown}: {error}"))
+    Failure::new(reason, format!("{}: {error}", place(url)))
 }
 
-/// A fetch failed. Whether the reason is one that passes is the client's judgement.
+/// A fetch failed; a site that is to be left alone says for how long, or we do. Whether the reason is one that passes is the client's judgement.
 #[must_use]
 pub fn not_fetched(error: &fetch::Error) -> Failure {
     use fetch::Error as E;
@@ -29,7 +45,9 @@ pub fn not_fetched(error: &fetch::Error) -> Failure {
         matches!(error, E::AddressForbidden { .. } | E::PortForbidden { .. })
     };
     let (reason, retry_after) = match (error, error.class()) {
-        (_, fetch::Class::RateLimited { retry_after }) => (Reason::RateLimited, retry_after),
+        (_, fetch::Class::RateLimited { retry_after }) => {
+            (Reason::RateLimited, Some(retry_after.unwrap_or(HOLD_DEFAULT)))
+        }
         (E::Timeout { .. }, _) => (Reason::Timeout, None),
         (_, fetch::Class::Transient) => (Reason::Unavailable, None),
         (E::TooLarge { .. } | E::Bomb { .. }, _) => (Reason::TooLarge, None),
@@ -40,7 +58,11 @@ pub fn not_fetched(error: &fetch::Error) -> Failure {
         (error, _) if forbidden(error) => (Reason::AddressForbidden, None),
         _ => (Reason::FetchFailed, None),
     };
-    Failure { retry_after, ..Failure::new(reason, chain(error)) }
+    let failure = Failure { retry_after, ..Failure::new(reason, chain(error)) };
+    match error {
+        E::Status { url, .. } if reason == Reason::RateLimited => failure.fact(REFUSED_BY, url),
+        _ => failure,
+    }
 }
 
 /// An error with its causes: a person sees this text alone.
@@ -87,7 +109,10 @@ mod tests {
             let failure = not_fetched(&error);
             assert_eq!((failure.reason, failure.is_transient()), (reason, transient), "{error}");
         }
-        assert_eq!(not_fetched(&status(429, soon)).retry_after, soon);
+        let limited = not_fetched(&status(429, soon));
+        assert_eq!(limited.retry_after, soon);
+        assert_eq!(limited.metadata[REFUSED_BY], "https://a.example/");
+        assert_eq!(not_fetched(&status(429, None)).retry_after, Some(HOLD_DEFAULT));
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod person;
 pub(crate) mod text;
 mod xml;
 
-pub use identity::normalise_url;
+pub use identity::{is_akin, is_same_before_links, normalise_url};
 pub use not_a_feed::Look;
 pub use person::Person;
 
@@ -28,6 +28,12 @@ pub const BODY_BYTES_MAX: usize = 15 * 1024 * 1024;
 
 /// The most entries that are kept of one feed; publishers put the newest first.
 pub const ENTRIES_MAX: usize = 10_000;
+
+/// The most tags that are kept of one entry.
+pub const TAGS_MAX: usize = 50;
+
+/// The most authors that are kept of one entry.
+pub const AUTHORS_MAX: usize = 50;
 
 /// A feed as published.
 #[derive(Clone, Debug)]
@@ -38,12 +44,10 @@ pub struct Feed {
     pub link: Option<String>,
     /// The language it declares.
     pub language: Option<String>,
-    /// For how long the publisher asks not to come again, in minutes.
-    pub ttl_minutes: Option<u32>,
     /// The entries in the order of the feed, each key once.
     pub entries: Vec<Entry>,
-    /// Whether the body broke off, was damaged, or had more than [`ENTRIES_MAX`] entries.
-    pub truncated: bool,
+    /// Whether the body broke off: what is missing from it is to be asked for again.
+    pub broken_off: bool,
     /// The parser that read it.
     pub parser: Parser,
     /// The encoding it was in.
@@ -55,8 +59,13 @@ pub struct Feed {
 /// One entry of a feed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entry {
-    /// What the entry is known by within its source.
+    /// What the entry is stored under within its source when it is new.
     pub key: String,
+    /// What it may be stored under already, the surest name first: the key's form depends on what
+    /// else the feed showed when the entry was new.
+    pub names: Vec<String>,
+    /// Names that another entry may have had: they count where the text or the link is the same.
+    pub hints: Vec<String>,
     /// A second name that survives the move of a site to another host. None where ambiguous.
     pub alias_key: Option<String>,
     /// The publisher's own id.
@@ -81,7 +90,8 @@ pub struct Entry {
     pub base_url: Option<String>,
     /// The language it declares, if not the feed's.
     pub language: Option<String>,
-    /// Changes when title, text, authors or tags change.
+    /// Changes when title, text, authors or tags change, and in the part after a `+` when the link
+    /// does.
     pub content_hash: String,
 }
 
@@ -160,23 +170,20 @@ pub fn parse(
 
 fn xml(text: &str, base: Option<&Url>) -> Result<Feed, Error> {
     let translation = atom::translate(text, base)?;
-    let first = library::feed_rs(&translation.atom, base).map(|mut feed| {
-        feed.ttl_minutes = translation.ttl_minutes;
-        feed.truncated |= translation.truncated;
-        feed
-    });
+    let first = library::feed_rs(&translation.atom, base);
     let has_entries = || text.contains("<item") || text.contains("<entry");
-    match first {
-        Ok(feed) if !feed.entries.is_empty() || !has_entries() => Ok(feed),
+    let feed = match first {
+        Ok(feed) if !feed.entries.is_empty() || !has_entries() => feed,
         first => match library::feedparser_rs(text, base) {
-            Ok(feed) if !feed.entries.is_empty() => Ok(feed),
-            _ => first.map_err(|reason| Error::Unreadable { reason }),
+            Ok(feed) if !feed.entries.is_empty() => feed,
+            _ => first.map_err(|reason| Error::Unreadable { reason })?,
         },
-    }
+    };
+    Ok(Feed { broken_off: translation.broken_off, ..feed })
 }
 
 fn json(text: &str, base: Option<&Url>) -> Result<Feed, Error> {
-    if !text.contains("jsonfeed.org/version/") {
+    if !is_json_feed(text) {
         return Err(Error::NotAFeed(Look::Json));
     }
     match library::feed_rs(text, base) {
@@ -185,6 +192,22 @@ fn json(text: &str, base: Option<&Url>) -> Result<Feed, Error> {
             Ok(feed) if !feed.entries.is_empty() => Ok(feed),
             _ => Err(Error::Unreadable { reason }),
         },
+    }
+}
+
+/// By its version, however its slashes are escaped. What is too broken to be JSON is recognised by
+/// its words.
+fn is_json_feed(text: &str) -> bool {
+    const VERSION: &str = "jsonfeed.org/version/";
+    #[derive(serde::Deserialize)]
+    struct Head {
+        version: Option<serde_json::Value>,
+    }
+    match serde_json::from_str::<Head>(text) {
+        Ok(head) => {
+            head.version.is_some_and(|it| it.as_str().is_some_and(|it| it.contains(VERSION)))
+        }
+        Err(_) => text.replace("\\/", "/").contains(VERSION),
     }
 }
 

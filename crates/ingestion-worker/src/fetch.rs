@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use reqwest::Response;
-use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 pub mod address;
@@ -21,12 +20,13 @@ mod headers;
 mod resolve;
 
 pub use config::Config;
+pub(crate) use credential::may_follow;
 pub use credential::{Credential, InvalidHeader};
+pub(crate) use error::place;
 pub use error::{Class, Deadline, Error};
 pub use resolve::{Resolver, SystemResolver};
 
 use address::Reach;
-use error::place;
 
 /// How many idle connections to one host are kept.
 const IDLE_PER_HOST_MAX: usize = 2;
@@ -56,20 +56,18 @@ impl Request {
 #[derive(Debug)]
 pub enum Outcome {
     /// The copy at hand is still good; no body was transferred.
-    NotModified(Validators),
+    NotModified,
     /// The body.
     Fetched(Page),
 }
 
-/// What the server says about the copy that it sends or confirms.
+/// What the server says about the copy that it sends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Validators {
     /// `ETag`, verbatim.
     pub etag: Option<String>,
     /// `Last-Modified`, verbatim.
     pub last_modified: Option<String>,
-    /// For how long the copy may be used without asking (`Cache-Control`, `Expires`).
-    pub fresh_for: Option<Duration>,
 }
 
 /// A fetched body.
@@ -77,8 +75,6 @@ pub struct Validators {
 pub struct Page {
     /// Where it was in the end.
     pub url: Url,
-    /// Whether every redirect on the way there was a permanent one; false without any.
-    pub moved_permanently: bool,
     /// The `Content-Type`, verbatim.
     pub content_type: Option<String>,
     /// What to send with the next request.
@@ -111,10 +107,12 @@ impl Client {
     /// # Errors
     /// If TLS cannot be set up.
     pub fn with_resolver(config: Config, resolver: Arc<dyn Resolver>) -> Result<Self, Error> {
+        let mut tls = chassis::tls::client_config();
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let build = |reach| {
             let vetted = resolve::Vetted::new(resolver.clone(), &config.allow_networks, reach);
             reqwest::Client::builder()
-                .tls_backend_preconfigured(tls()?)
+                .tls_backend_preconfigured(tls.clone())
                 .dns_resolver(Arc::new(vetted))
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
@@ -148,7 +146,7 @@ impl Client {
     async fn follow(&self, request: &Request) -> Result<Outcome, Error> {
         let mut url = request.url.clone();
         let mut credential = request.credential.as_ref();
-        let (mut redirects, mut permanent) = (0, true);
+        let mut redirects = 0;
         loop {
             let sent = self.send(&url, credential, request).await;
             let response = match sent {
@@ -158,15 +156,13 @@ impl Client {
                 sent => sent?,
             };
             let Some(next) = headers::redirect(&response, &url) else {
-                let moved_permanently = permanent && redirects > 0;
-                return self.outcome(response, url, moved_permanently).await;
+                return self.outcome(response, url, request).await;
             };
             if redirects == self.config.redirects_max {
                 let (url, limit) = (place(&request.url), self.config.redirects_max);
                 return Err(Error::TooManyRedirects { url, limit });
             }
             redirects += 1;
-            permanent &= matches!(response.status().as_u16(), 301 | 308);
             let next = next.map_err(|error| error.by_redirect(&request.url))?;
             // Once dropped it stays dropped: another host must not choose where it goes.
             credential = credential.filter(|_| credential::may_follow(&request.url, &next));
@@ -209,21 +205,17 @@ impl Client {
         &self,
         response: Response,
         url: Url,
-        moved_permanently: bool,
+        request: &Request,
     ) -> Result<Outcome, Error> {
-        let validators = headers::validators(response.headers());
+        let is_conditional = request.etag.is_some() || request.last_modified.is_some();
         match response.status() {
-            http::StatusCode::NOT_MODIFIED => Ok(Outcome::NotModified(validators)),
+            // To a plain request it is an error like any other: there is no copy at hand.
+            http::StatusCode::NOT_MODIFIED if is_conditional => Ok(Outcome::NotModified),
             status if status.is_success() => {
+                let validators = headers::validators(response.headers());
                 let content_type = headers::text(response.headers(), &header::CONTENT_TYPE);
                 let body = body::read(response, &url, &self.config).await?;
-                Ok(Outcome::Fetched(Page {
-                    url,
-                    moved_permanently,
-                    content_type,
-                    validators,
-                    body,
-                }))
+                Ok(Outcome::Fetched(Page { url, content_type, validators, body }))
             }
             status => Err(Error::Status {
                 url: place(&url),
@@ -232,17 +224,4 @@ impl Client {
             }),
         }
     }
-}
-
-/// TLS with ring and the compiled-in roots, so that no file of the machine decides whom to trust.
-fn tls() -> Result<ClientConfig, Error> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|source| Error::Setup { source: source.into() })?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
 }

@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, TimeDelta, Utc};
 use proto::Failure;
 
+use crate::error::echo;
+
 /// How long after its time a run may still be under way before the source counts as overdue: the
 /// schedule's jitter, a queue, and one attempt of the fetch job fit into it.
 pub const GRACE: TimeDelta = TimeDelta::minutes(10);
@@ -58,7 +60,7 @@ impl FromStr for Freshness {
             let choices = Self::ALL.map(Self::as_str).join(", ");
             Failure::invalid(
                 "freshness",
-                format!("there is no freshness {text:?}; choose one of {choices}"),
+                format!("there is no freshness {:?}; choose one of {choices}", echo(text)),
             )
         })
     }

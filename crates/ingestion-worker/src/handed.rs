@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::charset;
 use crate::document::{DOCUMENT_BYTES_MAX, Metadata, heading, title_of_path};
+use crate::error::echo;
 use crate::page::front_matter;
 
 /// External ids are at most this long, in bytes.
@@ -92,8 +93,11 @@ pub struct Accepted {
 /// # Errors
 /// `TOO_LARGE`, `INVALID_INPUT` or `UNREADABLE`, each naming the item, the limit and the remedy.
 pub fn accept(item: Item<'_>) -> Result<Accepted, Failure> {
-    let name = if item.external_id.is_empty() { "the item" } else { item.external_id };
     check_id(item.external_id)?;
+    let name = match item.external_id {
+        "" => "the item".to_owned(),
+        id => echo(id),
+    };
     let bytes = item.content.len();
     if bytes > DOCUMENT_BYTES_MAX {
         return Err(Failure::new(
@@ -102,7 +106,7 @@ pub fn accept(item: Item<'_>) -> Result<Accepted, Failure> {
         )
         .fact("limit", DOCUMENT_BYTES_MAX));
     }
-    let media_type = media_type(&item, name)?;
+    let media_type = media_type(&item, &name)?;
     let decoded = charset::decode(item.content, Some(item.media_type));
     if decoded.text.contains('\0') {
         let message = format!(
@@ -157,9 +161,9 @@ fn check_id(id: &str) -> Result<(), Failure> {
 
 fn media_type(item: &Item<'_>, name: &str) -> Result<MediaType, Failure> {
     let (found, what) = if item.media_type.is_empty() {
-        (MediaType::of_name(item.external_id), "by its ending")
+        (MediaType::of_name(item.external_id), "by its ending".to_owned())
     } else {
-        (MediaType::parse(item.media_type), item.media_type)
+        (MediaType::parse(item.media_type), echo(item.media_type))
     };
     found.ok_or_else(|| {
         Failure::new(
@@ -255,6 +259,13 @@ mod tests {
             assert_eq!(failure.reason, reason);
             assert!(failure.message.contains(says), "{failure}");
         }
+    }
+
+    #[test]
+    fn a_callers_text_is_not_repeated_as_a_whole() {
+        let long = "x".repeat(50_000);
+        let refused = accept(item("a.md", &long, b"text")).expect_err("no such type");
+        assert!(refused.message.len() < 300, "{}", refused.message.len());
     }
 
     #[test]

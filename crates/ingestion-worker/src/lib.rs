@@ -5,6 +5,7 @@
 //!   [`source`] and [`handed`] (what is accepted), [`document`].
 //! - Content, pure: [`charset`], [`feed`], [`page`].
 //! - Ways out: [`db`], [`clients`] (knowledge), [`fetch`] (sites), [`slot`] (a place at a host).
+//! - [`reading`]: content is read off the reactor, within a deadline.
 //!
 //! Invariants: nothing is fetched but through [`fetch`]; an item, its content and its job are
 //! stored in one transaction; a document leaves only with a number that was drawn before its bytes
@@ -27,6 +28,7 @@ pub mod handed;
 pub mod metrics;
 pub mod page;
 pub mod politeness;
+pub mod reading;
 pub mod slot;
 pub mod source;
 pub mod stage;

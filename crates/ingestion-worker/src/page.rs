@@ -14,7 +14,7 @@ use crate::feed::date;
 use crate::feed::text::{one_line, words_of_html};
 
 mod code;
-mod depth;
+pub(crate) mod depth;
 pub mod front_matter;
 mod sanitise;
 

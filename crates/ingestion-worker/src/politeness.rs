@@ -38,7 +38,9 @@ pub enum Turn {
         /// The state with this request in it.
         host: Host,
     },
-    /// The host is not to be asked before then.
+    /// The host itself asked not to be asked before then.
+    Held(DateTime<Utc>),
+    /// Our own distance between requests is kept until then.
     Later(DateTime<Utc>),
     /// As many requests as we allow ourselves are under way.
     Busy,
@@ -49,6 +51,9 @@ pub enum Turn {
 pub fn turn(host: &Host, limits: Limits, now: DateTime<Utc>) -> Turn {
     let mut busy: Vec<_> = host.busy_until.iter().copied().filter(|end| *end > now).collect();
     let start = now.max(host.next_at).max(host.hold_until);
+    if host.hold_until - now > limits.wait_max {
+        return Turn::Held(host.hold_until);
+    }
     if busy.len() >= limits.concurrency {
         return Turn::Busy;
     }
@@ -99,9 +104,15 @@ mod tests {
     #[test]
     fn a_hold_is_obeyed_by_everyone() {
         let host = Host { hold_until: at(60_000), ..idle() };
-        assert_eq!(turn(&host, LIMITS, at(0)), Turn::Later(at(60_000)));
+        assert_eq!(turn(&host, LIMITS, at(0)), Turn::Held(at(60_000)));
         let Turn::Take { start, .. } = turn(&host, LIMITS, at(58_000)) else { panic!("nearly") };
         assert_eq!(start, at(60_000));
+    }
+
+    #[test]
+    fn our_own_distance_is_told_from_a_hold() {
+        let host = Host { next_at: at(60_000), ..idle() };
+        assert_eq!(turn(&host, LIMITS, at(0)), Turn::Later(at(60_000)));
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! A place at a remote host, waited for and given back.
 
+use std::future::Future;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use jobs::{Error, Run};
 use proto::{Failure, Reason};
 use sqlx::PgPool;
 use url::Url;
 
 use crate::db;
+use crate::error::REFUSED_BY;
 use crate::politeness::{Limits, Turn};
 
 /// A host is believed when it asks us to stay away, up to this long.
@@ -31,8 +34,10 @@ pub struct Slot {
 pub enum Asked {
     /// Send the request now.
     Yours(Slot),
-    /// Come back after this time.
+    /// Come back after this time: others of ours are at the host.
     Later(Duration),
+    /// Come back after this time: the host asked for it.
+    Held(Duration),
 }
 
 /// Asks for a place at the URL's host and waits for its turn, at most `limits.wait_max`.
@@ -48,6 +53,7 @@ pub async fn ask(pool: &PgPool, url: &Url, limits: Limits) -> sqlx::Result<Asked
             tokio::time::sleep(until(start)).await;
             Ok(Asked::Yours(Slot { host, busy_until }))
         }
+        Turn::Held(at) => Ok(Asked::Held(until(at))),
         Turn::Later(at) => Ok(Asked::Later(until(at))),
         Turn::Busy => Ok(Asked::Later(spread(limits.wait_max.to_std().unwrap_or_default()))),
     }
@@ -59,12 +65,45 @@ fn spread(wait_max: Duration) -> Duration {
 }
 
 impl Slot {
-    /// Gives the place back, and obeys what the host asked for meanwhile.
-    pub async fn release(self, pool: &PgPool, hold: Option<Duration>) {
-        if let Some(hold) = hold {
+    /// Does `work` at the host and gives the place back however that ends: done, failed, told to
+    /// stop, or after `limit`.
+    ///
+    /// # Errors
+    /// Those of the work; `TIMEOUT` after the limit.
+    pub async fn during<T>(
+        self,
+        pool: &PgPool,
+        run: &Run,
+        limit: Duration,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let late = || {
+            let message = format!("{} was not done within {limit:?}", self.host);
+            Err(Error::transient(Reason::Timeout, message))
+        };
+        let ended = tokio::select! {
+            biased;
+            () = run.cancelled() => Err(Error::LeaseLost),
+            ended = tokio::time::timeout(limit, work) => ended.unwrap_or_else(|_| late()),
+        };
+        let refusal = match &ended {
+            Err(Error::RateLimited { failure, .. }) => Some(failure),
+            _ => None,
+        };
+        self.release(pool, refusal).await;
+        ended
+    }
+
+    /// Gives the place back, and obeys whoever refused the request meanwhile: this host, or one
+    /// that it redirects to.
+    pub async fn release(self, pool: &PgPool, refusal: Option<&Failure>) {
+        let refusal = refusal.filter(|it| it.reason == Reason::RateLimited);
+        if let Some((failure, hold)) = refusal.and_then(|it| Some((it, it.retry_after?))) {
+            let refuser = failure.metadata.get(REFUSED_BY).and_then(|it| Url::parse(it).ok());
+            let refuser = refuser.map_or_else(|| self.host.clone(), |url| host(&url));
             let seconds = hold.min(HOLD_MAX).as_secs_f64();
-            if let Err(error) = db::host::hold(pool, &self.host, seconds).await {
-                tracing::warn!(host = self.host, %error, "the wish of a host was not stored");
+            if let Err(error) = db::host::hold(pool, &refuser, seconds).await {
+                tracing::warn!(host = refuser, %error, "the wish of a host was not stored");
             }
         }
         // Lost or not, the place falls free when its lease ends.

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use proto::{Failure, ProjectId, SourceId};
 use url::Url;
 
+use crate::error::echo;
+
 /// Names are at most this long, in characters.
 pub const NAME_CHARS_MAX: usize = 200;
 
@@ -62,7 +64,7 @@ impl FromStr for Kind {
             )),
             _ => Err(Failure::invalid(
                 "kind",
-                format!("there is no source kind {text:?}; choose feed or manual"),
+                format!("there is no source kind {:?}; choose feed or manual", echo(text)),
             )),
         }
     }
@@ -134,6 +136,8 @@ pub struct Source {
     pub version: i64,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// Since when it runs as its schedule says: made, resumed, or last given another one.
+    pub scheduled_at: DateTime<Utc>,
     /// When the first import of this URL ended.
     pub imported_at: Option<DateTime<Utc>>,
     /// The last look.
@@ -159,6 +163,7 @@ impl Source {
             deleting: false,
             version: 1,
             created_at: Utc::now(),
+            scheduled_at: Utc::now(),
             imported_at: None,
             last_run_at: None,
             last_success_at: None,
@@ -234,12 +239,10 @@ pub fn check_url(text: &str) -> Result<Url, Failure> {
         return Err(refuse(format!("url has {bytes} bytes; the limit is {URL_BYTES_MAX}")));
     }
     let mut url = Url::parse(text).map_err(|error| {
-        refuse(format!(
-            "url {text:?} is no URL ({error}): give one like https://example.org/feed.xml"
-        ))
+        refuse(format!("url is no URL ({error}): give one like https://example.org/feed.xml"))
     })?;
     if !matches!(url.scheme(), "http" | "https") {
-        let scheme = url.scheme();
+        let scheme = echo(url.scheme());
         return Err(refuse(format!(
             "url has the scheme {scheme}; only http and https are fetched"
         )));
@@ -356,6 +359,8 @@ mod tests {
             refusal(check_url(text), "url");
         }
         assert!(refusal(check_url("https://u:p@example.org/"), "url").contains("credential"));
+        let broken = refusal(check_url("https://me:hunter2@a.example:port/?key=hunter2"), "url");
+        assert!(!broken.contains("hunter2"), "{broken}");
         let long = format!("https://example.org/{}", "a".repeat(URL_BYTES_MAX));
         assert!(refusal(check_url(&long), "url").contains("2048"));
     }
@@ -364,6 +369,8 @@ mod tests {
     fn kinds_to_come_are_refused_by_name() {
         assert!(refusal("docs".parse::<Kind>(), "kind").contains("feed and manual"));
         assert!(refusal("rss".parse::<Kind>(), "kind").contains("choose feed or manual"));
+        let endless = refusal("x".repeat(100_000).parse::<Kind>(), "kind");
+        assert!(endless.len() < 200, "a caller's text is not repeated as a whole");
     }
 
     #[test]

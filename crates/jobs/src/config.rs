@@ -20,6 +20,9 @@ pub struct Config {
     pub drain_ms: u64,
     /// How often finished work past its retention is removed.
     pub retention_ms: u64,
+    /// How long the worker waits for one statement of its own before it takes the database for
+    /// away.
+    pub answer_timeout_ms: u64,
 }
 
 impl Default for Config {
@@ -31,6 +34,7 @@ impl Default for Config {
             redispatch_ms: 30_000,
             drain_ms: 8_000,
             retention_ms: 600_000,
+            answer_timeout_ms: 10_000,
         }
     }
 }
@@ -46,6 +50,10 @@ impl Config {
 
     pub(crate) fn poll(&self) -> Duration {
         Duration::from_millis(self.poll_ms)
+    }
+
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        Duration::from_millis(self.answer_timeout_ms)
     }
 
     pub(crate) fn drain(&self) -> Duration {

@@ -27,14 +27,12 @@ pub(crate) fn milliseconds(duration: std::time::Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
-/// How long the worker waits for one statement of its own before it takes the database for away.
-const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
-
 /// Waits for an answer, but not for ever: a stopped server keeps its connections open.
 pub(crate) async fn within<T>(
+    patience: std::time::Duration,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    tokio::time::timeout(ANSWER_TIMEOUT, answer)
+    tokio::time::timeout(patience, answer)
         .await
         .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
 }

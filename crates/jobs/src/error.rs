@@ -63,12 +63,20 @@ impl From<Failure> for Error {
 
 impl From<sqlx::Error> for Error {
     /// A database that is away is no fault of the job's; a refused statement is an internal error,
-    /// and is tried again as a deployment may mend it.
+    /// and is tried again as a deployment may mend it. One that takes too long is the job's own: it
+    /// would take as long again.
     fn from(error: sqlx::Error) -> Self {
-        let passes = database::is_transient(&error);
+        let passes = database::is_transient(&error) && !is_statement_timeout(&error);
         let failure = database::failure(error);
         if passes { Self::Database(failure) } else { Self::Transient(failure) }
     }
+}
+
+/// Whether Postgres ended the statement as it took longer than it may.
+pub(crate) fn is_statement_timeout(error: &sqlx::Error) -> bool {
+    const QUERY_CANCELED: &str = "57014";
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.code().is_some_and(|code| code == QUERY_CANCELED))
 }
 
 #[cfg(test)]

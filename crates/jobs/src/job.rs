@@ -42,7 +42,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// The bounds of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// One attempt is ended after this, in milliseconds.
+    /// One attempt is ended after this without progress, in milliseconds: work that reports more
+    /// done, or moves its cursor, may go on until the job expires.
     pub run_ms: u64,
     /// [`Run::should_yield`] says so after this, in milliseconds.
     pub slice_ms: u64,

@@ -156,8 +156,8 @@ pub struct Filter {
     pub states: Vec<State>,
     /// Only these kinds.
     pub kinds: Vec<String>,
-    /// Only what this asked for.
-    pub group: Option<Uuid>,
+    /// Only what these asked for.
+    pub groups: Vec<Uuid>,
     /// Only these jobs.
     pub ids: Vec<JobId>,
     /// Only dead ones with this signature.
@@ -174,7 +174,7 @@ macro_rules! bind_filter {
             .bind(projects.map(|ids| ids.iter().map(|id| id.0).collect::<Vec<_>>()))
             .bind((!states.is_empty()).then_some(states))
             .bind((!filter.kinds.is_empty()).then(|| filter.kinds.clone()))
-            .bind(filter.group)
+            .bind((!filter.groups.is_empty()).then(|| filter.groups.clone()))
             .bind(
                 (!filter.ids.is_empty())
                     .then(|| filter.ids.iter().map(|id| id.0).collect::<Vec<_>>()),
@@ -190,7 +190,7 @@ macro_rules! filtered {
             " ($1::uuid[] IS NULL OR job.project_id = ANY($1))
               AND ($2::text[] IS NULL OR job.state = ANY($2))
               AND ($3::text[] IS NULL OR job.kind = ANY($3))
-              AND ($4::uuid IS NULL OR job.group_id = $4)
+              AND ($4::uuid[] IS NULL OR job.group_id = ANY($4))
               AND ($5::uuid[] IS NULL OR job.id = ANY($5))
               AND ($6::text IS NULL OR job.error_signature = $6) ",
             $after
@@ -259,8 +259,8 @@ pub async fn list(
         .map_err(database::failure)
 }
 
-/// Jobs that run, and those that came, began or ended since `since`, for live views: at most
-/// [`PAGE_SIZE_MAX`], the newest first. Only those of `projects`; of all when none.
+/// Jobs that run, and those that came, began, ended or fell due since `since`, for live views: at
+/// most [`PAGE_SIZE_MAX`], the newest first. Only those of `projects`; of all when none.
 ///
 /// # Errors
 /// What the database said.
@@ -270,10 +270,13 @@ pub async fn changes(
     since: DateTime<Utc>,
 ) -> Result<Vec<Record>, Failure> {
     sqlx::query_as(
-        "SELECT * FROM jobs.job
+        "WITH changed AS MATERIALIZED (
+             SELECT id FROM jobs.job WHERE state = 'running'
+             UNION SELECT id FROM jobs.job WHERE changed_at >= $2
+             UNION SELECT id FROM jobs.job
+             WHERE state = 'queued' AND due_at BETWEEN $2 AND now())
+         SELECT job.* FROM changed JOIN jobs.job USING (id)
          WHERE ($1::uuid[] IS NULL OR project_id = ANY($1))
-           AND (state = 'running' OR finished_at >= $2 OR started_at >= $2 OR created_at >= $2
-                OR (state = 'queued' AND due_at BETWEEN $2 AND now()))
          ORDER BY id DESC LIMIT $3",
     )
     .bind(projects.map(|ids| ids.iter().map(|id| id.0).collect::<Vec<_>>()))
@@ -319,4 +322,30 @@ pub async fn waiting(
     .fetch_one(executor)
     .await?;
     Ok(waiting.unsigned_abs())
+}
+
+/// Whether a job of this kind and key is unfinished, or died within `rest`: whoever enqueues what
+/// is still missing again and again asks this first, so that a job which cannot succeed leaves one
+/// dead letter in that time and not one with every look.
+///
+/// # Errors
+/// When the database does.
+pub async fn is_tried(
+    executor: impl PgExecutor<'_>,
+    kind: &str,
+    key: &str,
+    rest: std::time::Duration,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM jobs.job
+             WHERE kind = $1 AND key = $2 AND state IN ('queued', 'running'))
+         OR EXISTS (SELECT FROM jobs.job
+             WHERE kind = $1 AND key = $2 AND state = 'dead'
+               AND finished_at > now() - $3 * interval '1 second')",
+    )
+    .bind(kind)
+    .bind(key)
+    .bind(rest.as_secs_f64())
+    .fetch_one(executor)
+    .await
 }

@@ -8,6 +8,8 @@ use sqlx::{PgConnection, PgPool};
 
 use bus::Bus;
 
+use crate::db;
+
 /// Facts of one round, at most.
 const BATCH_MAX: i64 = 200;
 
@@ -35,30 +37,59 @@ pub async fn publish(
     .map(drop)
 }
 
-/// Publishes a batch of facts that are not out yet and says how many it was. Replicas share the
-/// work. A death between publishing and marking publishes a fact twice, which consumers notice by
-/// its id.
+/// A replica has this long to publish the facts that it took; then others may.
+const TAKEN: Duration = Duration::from_secs(30);
+
+/// Facts that the stream `$1` does not have and nobody publishes at the moment.
+const TAKE: &str = "
+WITH new AS (
+    SELECT id FROM jobs.outbox WHERE sent_to IS NULL
+      AND (taken_until IS NULL OR taken_until < now())
+    ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+), lost AS (
+    SELECT id FROM jobs.outbox WHERE sent_to < $1
+      AND (taken_until IS NULL OR taken_until < now())
+    ORDER BY sent_to, id LIMIT $2 FOR UPDATE SKIP LOCKED
+), lost_by_a_clock_ahead AS (
+    SELECT id FROM jobs.outbox WHERE sent_to > $1
+      AND (taken_until IS NULL OR taken_until < now())
+    ORDER BY sent_to, id LIMIT $2 FOR UPDATE SKIP LOCKED
+), missing AS (
+    SELECT id FROM new UNION ALL SELECT id FROM lost
+    UNION ALL SELECT id FROM lost_by_a_clock_ahead LIMIT $2
+)
+UPDATE jobs.outbox AS fact SET taken_until = now() + $3 * interval '1 second'
+FROM missing WHERE fact.id = missing.id
+RETURNING fact.id, fact.envelope";
+
+/// Publishes a batch of facts that the stream does not have, be it that they are new or that the
+/// stream was made anew, and says how many it was. Replicas share the work, and no transaction is
+/// open meanwhile. A death between publishing and marking publishes a fact twice, which consumers
+/// notice by its id. `patience` is for each answer of the database.
 ///
 /// # Errors
 /// When the database is away. A bus that is away is no error: the facts stay.
-pub async fn relay(pool: &PgPool, bus: &Bus) -> Result<usize, sqlx::Error> {
-    if !bus.is_connected() {
+pub async fn relay(pool: &PgPool, bus: &Bus, patience: Duration) -> Result<usize, sqlx::Error> {
+    let Ok(stream) = bus.events_incarnation().await else {
+        return Ok(0);
+    };
+    let taken = sqlx::query_as(TAKE).bind(stream).bind(BATCH_MAX).bind(TAKEN.as_secs_f64());
+    let facts: Vec<(i64, Vec<u8>)> = db::within(patience, taken.fetch_all(pool)).await?;
+    if facts.is_empty() {
         return Ok(0);
     }
-    let mut transaction = pool.begin().await?;
-    let facts: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-        "SELECT id, envelope FROM jobs.outbox WHERE sent_at IS NULL
-         ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED",
-    )
-    .bind(BATCH_MAX)
-    .fetch_all(&mut *transaction)
-    .await?;
     let sent = publish_all(bus, &facts).await;
-    sqlx::query("UPDATE jobs.outbox SET sent_at = now() WHERE id = ANY($1)")
-        .bind(&sent)
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
+    let ids: Vec<i64> = facts.iter().map(|(id, _)| *id).collect();
+    let marked = sqlx::query(
+        "UPDATE jobs.outbox SET taken_until = NULL,
+             sent_to = CASE WHEN id = ANY($2) THEN $3 ELSE sent_to END,
+             sent_at = CASE WHEN id = ANY($2) THEN now() ELSE sent_at END
+         WHERE id = ANY($1)",
+    )
+    .bind(&ids)
+    .bind(&sent)
+    .bind(stream);
+    db::within(patience, marked.execute(pool)).await?;
     Ok(sent.len())
 }
 
@@ -78,32 +109,4 @@ async fn publish_all(bus: &Bus, facts: &[(i64, Vec<u8>)]) -> Vec<i64> {
         }
     });
     futures::future::join_all(published).await.into_iter().flatten().collect()
-}
-
-/// Marks all facts as not published when the stream is another than the one they went to. Returns
-/// whether it was.
-///
-/// # Errors
-/// When the database is away. A bus that is away is no error.
-pub async fn notice_new_stream(pool: &PgPool, bus: &Bus) -> Result<bool, sqlx::Error> {
-    let Ok(incarnation) = bus.events_incarnation().await else {
-        return Ok(false);
-    };
-    let mut transaction = pool.begin().await?;
-    let is_new: Option<bool> = sqlx::query_scalar(
-        "INSERT INTO jobs.outbox_stream AS stream (incarnation) VALUES ($1)
-         ON CONFLICT (singleton) DO UPDATE SET incarnation = excluded.incarnation
-         WHERE stream.incarnation <> excluded.incarnation
-         RETURNING true",
-    )
-    .bind(incarnation)
-    .fetch_optional(&mut *transaction)
-    .await?;
-    if is_new.is_some() {
-        sqlx::query("UPDATE jobs.outbox SET sent_at = NULL WHERE sent_at IS NOT NULL")
-            .execute(&mut *transaction)
-            .await?;
-    }
-    transaction.commit().await?;
-    Ok(is_new.is_some())
 }

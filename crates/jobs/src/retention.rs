@@ -29,9 +29,9 @@ const DEAD: &str = "DELETE FROM jobs.job WHERE id IN (
       AND finished_at < now() - $1 * interval '1 second' LIMIT $2 FOR UPDATE SKIP LOCKED)";
 const TICKS: &str = "DELETE FROM jobs.schedule_tick WHERE ctid IN (
     SELECT ctid FROM jobs.schedule_tick
-    WHERE fired_at < now() - $1 * interval '1 second' AND $3::text[] IS NOT NULL LIMIT $2)";
+    WHERE fired_at < now() - $1 * interval '1 second' LIMIT $2)";
 const FACTS: &str = "DELETE FROM jobs.outbox WHERE id IN (
-    SELECT id FROM jobs.outbox WHERE sent_at IS NOT NULL AND $3::text[] IS NOT NULL
+    SELECT id FROM jobs.outbox WHERE sent_at IS NOT NULL
       AND created_at < now() - $1 * interval '1 second' LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 /// Removes jobs of `kinds`, ticks and facts that are past their retention; returns how many rows.
@@ -40,17 +40,19 @@ const FACTS: &str = "DELETE FROM jobs.outbox WHERE id IN (
 /// When the database refuses or is away; the next round goes on.
 pub async fn sweep(pool: &PgPool, kinds: &[String]) -> Result<u64, sqlx::Error> {
     let mut removed = 0;
-    for (statement, kept) in
-        [(DONE, DONE_KEPT), (DEAD, DEAD_KEPT), (TICKS, TICKS_KEPT), (FACTS, outbox::KEPT)]
-    {
+    for (statement, kept, kinds) in [
+        (DONE, DONE_KEPT, Some(kinds)),
+        (DEAD, DEAD_KEPT, Some(kinds)),
+        (TICKS, TICKS_KEPT, None),
+        (FACTS, outbox::KEPT, None),
+    ] {
         for _ in 0..ROUNDS_MAX {
-            let batch = sqlx::query(statement)
-                .bind(kept.as_secs_f64())
-                .bind(BATCH_MAX)
-                .bind(kinds)
-                .execute(pool)
-                .await?
-                .rows_affected();
+            let query = sqlx::query(statement).bind(kept.as_secs_f64()).bind(BATCH_MAX);
+            let query = match kinds {
+                Some(kinds) => query.bind(kinds),
+                None => query,
+            };
+            let batch = query.execute(pool).await?.rows_affected();
             removed += batch;
             if batch == 0 {
                 break;

@@ -66,11 +66,13 @@ pub(crate) enum StopReason {
 }
 
 /// What a run has noted down so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Notes {
     pub(crate) cursor: Option<String>,
     pub(crate) done: i64,
     pub(crate) written: Option<Instant>,
+    /// When the run began, moved its cursor, or had more done.
+    pub(crate) advanced_at: Instant,
 }
 
 impl Lease {
@@ -78,6 +80,22 @@ impl Lease {
     pub(crate) fn stop(&self, reason: StopReason) {
         self.reason.get_or_init(|| reason);
         self.stop.cancel();
+    }
+
+    /// Waits until there was no progress for `limit`, or until `end`.
+    pub(crate) async fn stalled(&self, limit: Duration, end: Instant) {
+        loop {
+            let until = (self.notes().advanced_at + limit).min(end);
+            if Instant::now() >= until {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    fn advance(&self, notes: &mut Notes) {
+        notes.advanced_at = Instant::now();
+        self.advanced.store(true, Ordering::Relaxed);
     }
 
     fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
@@ -118,7 +136,7 @@ impl Run {
         let mut notes = self.lease.notes();
         if notes.cursor.as_ref() != Some(&text) {
             notes.cursor = Some(text);
-            self.lease.advanced.store(true, Ordering::Relaxed);
+            self.lease.advance(&mut notes);
         }
         Ok(())
     }
@@ -167,7 +185,7 @@ impl Run {
         let mut notes = self.lease.notes();
         if done > notes.done {
             notes.done = done;
-            self.lease.advanced.store(true, Ordering::Relaxed);
+            self.lease.advance(&mut notes);
         }
         let due = notes.written.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL);
         if due || last {

@@ -5,7 +5,7 @@ pub mod expression;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use proto::{Failure, JobId, ProjectId};
+use proto::{JobId, ProjectId};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
@@ -44,28 +44,6 @@ pub struct Row {
     pub next_at: DateTime<Utc>,
     /// The last time it fired for.
     pub last_at: Option<DateTime<Utc>>,
-}
-
-/// The next `n` times of an expression; see [`Schedule::parse`] for `key`.
-///
-/// # Errors
-/// `INVALID_INPUT` when the expression or the zone is none.
-pub fn next_runs(
-    expression: &str,
-    zone: &str,
-    key: &str,
-    after: DateTime<Utc>,
-    n: usize,
-) -> Result<Vec<DateTime<Utc>>, Failure> {
-    Ok(Schedule::parse(expression, zone, key)?.next_runs(after, n))
-}
-
-/// An expression in words; see [`Schedule::parse`] for `key`.
-///
-/// # Errors
-/// `INVALID_INPUT` when the expression or the zone is none.
-pub fn describe(expression: &str, zone: &str, key: &str) -> Result<String, Failure> {
-    Ok(Schedule::parse(expression, zone, key)?.describe())
 }
 
 /// Makes or changes a schedule in the caller's transaction. A pause stays; the next time is

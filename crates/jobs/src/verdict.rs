@@ -9,6 +9,9 @@ use crate::retry;
 /// How soon a job is tried again after our own database was away.
 const DATABASE_DELAY: Duration = Duration::from_secs(1);
 
+/// A wait that costs no attempt doubles so often while failures follow one another, at most.
+const DOUBLINGS_MAX: u32 = 4;
+
 /// How a run ended.
 #[derive(Debug, Clone)]
 pub enum Ended {
@@ -16,7 +19,7 @@ pub enum Ended {
     Returned(Result<Outcome, Error>),
     /// It panicked, with this message.
     Panicked(String),
-    /// It went on for longer than its limit.
+    /// It made no progress for longer than its limit.
     TimedOut(Duration),
     /// A person cancelled it.
     Cancelled,
@@ -31,6 +34,8 @@ pub enum Ended {
 pub struct Situation {
     /// Charged attempts, this one included.
     pub attempt: u32,
+    /// Failures in a row before this run that cost no attempt.
+    pub deferrals: u32,
     /// The kind's policy.
     pub policy: RetryPolicy,
     /// Whether this run moved the cursor or reported more done.
@@ -85,7 +90,7 @@ pub fn decide(ended: Ended, situation: Situation) -> Verdict {
         Ended::Returned(Err(error)) => after_error(error, situation),
         Ended::Panicked(message) => Verdict::Crashed { error: format!("panicked: {message}") },
         Ended::TimedOut(limit) => transient(
-            format!("took longer than its limit of {} s and was ended", limit.as_secs_f64()),
+            format!("made no progress for its limit of {} s and was ended", limit.as_secs_f64()),
             situation,
         ),
         Ended::Cancelled => Verdict::Cancelled,
@@ -142,11 +147,19 @@ fn uncharged(
     after: Duration,
     situation: Situation,
 ) -> Verdict {
+    let after = if error.is_some() { deferred(after, situation) } else { after };
     if after <= situation.expires_in {
         return Verdict::Requeue { outcome, error, after, charged: false };
     }
     let error = error.unwrap_or_else(|| "was to be tried again later".to_owned());
     Verdict::Dead { outcome, error: format!("{error}; it expires before it may be tried again") }
+}
+
+/// As long as was asked for, and longer for who comes again and again, up to the policy's longest
+/// delay: nothing else bounds how often such a job is tried.
+fn deferred(after: Duration, situation: Situation) -> Duration {
+    let doubled = after * (1 << situation.deferrals.min(DOUBLINGS_MAX));
+    after.max(doubled.min(Duration::from_millis(situation.policy.cap_ms)))
 }
 
 #[cfg(test)]
@@ -158,6 +171,7 @@ mod tests {
 
     const SITUATION: Situation = Situation {
         attempt: 1,
+        deferrals: 0,
         policy: RetryPolicy::STANDARD,
         advanced: false,
         draining: false,
@@ -189,6 +203,10 @@ mod tests {
         check(returned(Error::Permanent(failure())), SITUATION, ("permanent", true, u64::MAX));
         check(Ended::HandedBack, SITUATION, ("handed_back", false, 0));
         let nearly_expired = Situation { expires_in: Duration::from_secs(60), ..SITUATION };
+        let again = |deferrals| Situation { deferrals, ..SITUATION };
+        check(returned(Error::Database(failure())), again(2), ("handed_back", false, 4));
+        check(returned(Error::Database(failure())), again(99), ("handed_back", false, 16));
+        check(returned(limited.clone()), again(99), ("rate_limited", false, 600));
         check(returned(limited), nearly_expired, ("rate_limited", true, u64::MAX));
     }
 

@@ -31,6 +31,7 @@ use uuid::Uuid;
 
 use crate::claim;
 use crate::config::Config;
+use crate::db;
 use crate::job::Job;
 use crate::run::StopReason;
 use heartbeat::Heartbeat;
@@ -167,6 +168,14 @@ impl Worker {
 }
 
 impl Core {
+    /// Waits for the database's answer as long as is configured.
+    async fn within<T>(
+        &self,
+        answer: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        db::within(self.config.answer_timeout(), answer).await
+    }
+
     fn kind_names(&self) -> Vec<String> {
         self.kinds.keys().map(|&kind| kind.to_owned()).collect()
     }

@@ -183,7 +183,6 @@ fn submission(
         source_name: "bench".into(),
         priority: 5,
         deleted: false,
-        traceparent: String::new(),
     }
 }
 

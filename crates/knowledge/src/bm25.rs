@@ -71,10 +71,22 @@ pub fn searched(terms: &[Term], totals: Totals, selectivity: f64) -> usize {
     terms.len()
 }
 
+/// Whether more passages are expected to match than are scored, even by the rarest term alone.
+#[must_use]
+pub fn is_common(rarest: &Term, selectivity: f64) -> bool {
+    selectivity * rarest.chunks as f64 > CANDIDATES_MAX as f64
+}
+
 /// The query in Postgres' syntax: any of the terms.
 #[must_use]
 pub fn any_of(terms: &[Term]) -> String {
     terms.iter().map(|term| quoted(&term.lexeme)).collect::<Vec<_>>().join(" | ")
+}
+
+/// The query in Postgres' syntax: all of the terms.
+#[must_use]
+pub fn all_of(terms: &[Term]) -> String {
+    terms.iter().map(|term| quoted(&term.lexeme)).collect::<Vec<_>>().join(" & ")
 }
 
 /// A lexeme as a query of its own.

@@ -76,15 +76,16 @@ impl<K: Hash + Eq + Clone, V> SingleFlight<K, V> {
         Self { name, entries: Cache::with_weighter(entries, bytes_max, Bytes), ttl }
     }
 
-    /// The value of `key`, computed when it is not there; `bytes` says what it takes. A failed
-    /// computation is not kept, and another caller that waited for it tries itself.
+    /// The value of `key`, computed when it is not there; `bytes` says what it takes with its key,
+    /// none that it is not to be kept. A failed computation is not kept either, and another caller
+    /// that waited for it tries itself.
     ///
     /// # Errors
     /// Those of the computation.
     pub async fn get<E>(
         &self,
         key: &K,
-        bytes: impl FnOnce(&V) -> usize,
+        bytes: impl FnOnce(&V) -> Option<usize>,
         compute: impl Future<Output = Result<V, E>>,
     ) -> Result<(Arc<V>, Lookup), E> {
         let mut missed = Lookup::Miss;
@@ -100,11 +101,14 @@ impl<K: Hash + Eq + Clone, V> SingleFlight<K, V> {
             Err(guard) => {
                 self.count(missed);
                 let value = compute.await?;
-                let bytes = bytes(&value) as u64;
+                let bytes = bytes(&value);
                 let value = Arc::new(value);
-                let entry = Entry { value: value.clone(), since: Instant::now(), bytes };
-                // A cache that evicts it at once is no reason to fail.
-                let _ = guard.insert(entry);
+                if let Some(bytes) = bytes {
+                    let bytes = bytes as u64;
+                    let entry = Entry { value: value.clone(), since: Instant::now(), bytes };
+                    // A cache that evicts it at once is no reason to fail.
+                    let _ = guard.insert(entry);
+                }
                 metrics::gauge!(CACHE_ENTRIES, "cache" => self.name).set(self.entries.len() as f64);
                 Ok((value, missed))
             }
@@ -133,7 +137,7 @@ mod tests {
     async fn equal_lookups_at_the_same_time_cost_one_computation() {
         let (cache, computed) = (cache(None), AtomicUsize::new(0));
         let lookup = || {
-            cache.get(&1, |_| 1, async {
+            cache.get(&1, |_| Some(1), async {
                 tokio::task::yield_now().await;
                 computed.fetch_add(1, Ordering::Relaxed);
                 Ok::<u8, ()>(7)
@@ -149,15 +153,23 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_not_kept() {
         let cache = cache(None);
-        assert_eq!(cache.get(&1, |_| 1, async { Err("no") }).await.map(|it| it.1), Err("no"));
-        let found = cache.get(&1, |_| 1, async { Ok::<u8, &str>(7) }).await;
+        assert_eq!(cache.get(&1, |_| Some(1), async { Err("no") }).await.map(|it| it.1), Err("no"));
+        let found = cache.get(&1, |_| Some(1), async { Ok::<u8, &str>(7) }).await;
         assert_eq!(found.map(|it| (*it.0, it.1)), Ok((7, Lookup::Miss)));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_to_be_kept_is_made_again() {
+        let cache = cache(None);
+        let get = |value| cache.get(&1, |_| None, async move { Ok::<u8, ()>(value) });
+        assert_eq!(get(1).await.map(|it| (*it.0, it.1)), Ok((1, Lookup::Miss)));
+        assert_eq!(get(2).await.map(|it| (*it.0, it.1)), Ok((2, Lookup::Miss)));
     }
 
     #[tokio::test]
     async fn what_is_too_old_is_made_again() {
         let cache = cache(Some(Duration::ZERO));
-        let get = |value| cache.get(&1, |_| 1, async move { Ok::<u8, ()>(value) });
+        let get = |value| cache.get(&1, |_| Some(1), async move { Ok::<u8, ()>(value) });
         assert_eq!(get(1).await.map(|it| (*it.0, it.1)), Ok((1, Lookup::Miss)));
         assert_eq!(get(2).await.map(|it| (*it.0, it.1)), Ok((2, Lookup::Stale)));
     }

@@ -15,6 +15,15 @@ const CONTEXT_TOKENS_MAX: usize = 64;
 /// What is left for the passage at the least, whatever the model.
 const TOKENS_MIN: usize = 16;
 
+/// A heading is cut here, in characters: with an underline, any paragraph is one.
+const HEADING_CHARS_MAX: usize = 200;
+
+/// A path of headings is cut here, in bytes, as every passage below it has a copy.
+const PATH_BYTES_MAX: usize = 1_024;
+
+/// Headings that divide a document, at most; those after them are text like any other.
+const SECTIONS_MAX: usize = 10_000;
+
 /// Between the headings of a path.
 const PATH_SEPARATOR: &str = " > ";
 
@@ -61,7 +70,7 @@ pub fn cut(
 ) -> Vec<Passage> {
     let mut passages = Vec::new();
     for section in sections(markdown) {
-        let heading = section.path.join(PATH_SEPARATOR);
+        let heading = section.heading;
         let context = context(title, &heading, count_tokens);
         let room = tokens_max.saturating_sub(count_tokens(&context));
         let capacity = room.clamp(TOKENS_MIN, TOKENS_MAX);
@@ -89,7 +98,7 @@ pub fn cut(
 /// A run of Markdown below one heading.
 #[derive(Debug, PartialEq, Eq)]
 struct Section<'a> {
-    path: Vec<String>,
+    heading: String,
     body: &'a str,
 }
 
@@ -103,7 +112,9 @@ fn sections(markdown: &str) -> Vec<Section<'_>> {
     for (event, range) in Parser::new_ext(markdown, Options::ENABLE_TABLES).into_offset_iter() {
         match event {
             // A heading inside a quotation or a list item does not divide the document.
-            Event::Start(Tag::Heading { level, .. }) if depth == 0 => {
+            Event::Start(Tag::Heading { level, .. })
+                if depth == 0 && sections.len() < SECTIONS_MAX =>
+            {
                 push(&mut sections, &path, &markdown[body_start..range.start]);
                 heading = Some((level, String::new()));
                 depth += 1;
@@ -120,10 +131,10 @@ fn sections(markdown: &str) -> Vec<Section<'_>> {
                 }
             }
             Event::Text(text) | Event::Code(text) => {
-                heading.iter_mut().for_each(|(_, heading)| heading.push_str(&text));
+                heading.iter_mut().for_each(|(_, heading)| extend(heading, &text));
             }
             Event::SoftBreak | Event::HardBreak => {
-                heading.iter_mut().for_each(|(_, heading)| heading.push(' '));
+                heading.iter_mut().for_each(|(_, heading)| extend(heading, " "));
             }
             _ => {}
         }
@@ -134,9 +145,17 @@ fn sections(markdown: &str) -> Vec<Section<'_>> {
 
 fn push<'a>(sections: &mut Vec<Section<'a>>, path: &[(HeadingLevel, String)], body: &'a str) {
     if !body.trim().is_empty() {
-        let path = path.iter().map(|(_, text)| text.clone()).filter(|text| !text.is_empty());
-        sections.push(Section { path: path.collect(), body });
+        let path = path.iter().map(|(_, text)| text.as_str()).filter(|text| !text.is_empty());
+        let mut heading = path.collect::<Vec<_>>().join(PATH_SEPARATOR);
+        heading.truncate(heading.floor_char_boundary(PATH_BYTES_MAX));
+        sections.push(Section { heading, body });
     }
+}
+
+/// Adds to a heading as much of `text` as it has room for.
+fn extend(heading: &mut String, text: &str) {
+    let room = HEADING_CHARS_MAX.saturating_sub(heading.chars().count());
+    heading.extend(text.chars().take(room));
 }
 
 /// What an embedder is given for a passage that is stored already: the same as when it was cut.
@@ -150,16 +169,10 @@ pub fn input(
     [context(title, heading, count_tokens).as_str(), text].concat()
 }
 
-/// The longest start of `input` that an embedder reads. Passages fit the model that they were cut
-/// for; another model may read less.
-#[must_use]
-pub fn fit(input: &str, tokens_max: usize, count_tokens: &dyn Fn(&str) -> usize) -> String {
-    clip(input, tokens_max, count_tokens)
-}
-
 /// What the embedder reads before a passage. Most documents repeat their title as first heading.
 fn context(title: &str, heading: &str, count_tokens: &dyn Fn(&str) -> usize) -> String {
     let title = title.trim();
+    let title = &title[..title.floor_char_boundary(PATH_BYTES_MAX)];
     let below = heading
         .strip_prefix(title)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(PATH_SEPARATOR));
@@ -171,8 +184,10 @@ fn context(title: &str, heading: &str, count_tokens: &dyn Fn(&str) -> usize) -> 
     clip(&path.join(PATH_SEPARATOR), CONTEXT_TOKENS_MAX, count_tokens) + "\n"
 }
 
-/// The longest start of `text`, in whole words, of at most `max` tokens.
-fn clip(text: &str, max: usize, count_tokens: &dyn Fn(&str) -> usize) -> String {
+/// The longest start of `text`, in whole words, of at most `max` tokens. Passages fit the model that
+/// they were cut for; another model may read less.
+#[must_use]
+pub fn clip(text: &str, max: usize, count_tokens: &dyn Fn(&str) -> usize) -> String {
     if count_tokens(text) <= max {
         return text.to_owned();
     }
@@ -247,6 +262,14 @@ mod tests {
     }
 
     #[test]
+    fn a_document_of_headings_alone_is_cut_into_so_many_sections() {
+        let markdown = "# a\nb\n".repeat(SECTIONS_MAX + 500);
+        let passages = cut_words(&markdown);
+        assert!(passages.len() < SECTIONS_MAX + 50, "{}", passages.len());
+        assert!(passages.last().is_some_and(|last| last.text.contains("# a")));
+    }
+
+    #[test]
     fn white_space_does_not_make_another_text() {
         let passage = |text: &str| cut_words(text).remove(0);
         assert_eq!(passage("a  b\nc").text_hash(), passage("a b c").text_hash());
@@ -277,6 +300,22 @@ mod tests {
             let found: Vec<&str> =
                 passages.iter().flat_map(|p| p.text.split_whitespace()).collect();
             prop_assert!(expected.is_empty() || found == expected);
+        }
+
+        #[test]
+        fn a_heading_of_any_length_leaves_passages_small(
+            headings in proptest::collection::vec(("([a-zé]{1,9} ){1,300}", "[=-]"), 1..9),
+            title in "[a-zé ]{0,3000}",
+        ) {
+            let setext = |(text, line): &(String, String)| format!("{text}\n{line}{line}{line}\n\n");
+            let markdown: String = headings.iter().map(|it| setext(it) + "body\n\n").collect();
+            let passages = cut(&title, &markdown, 256, &words);
+            prop_assert_eq!(passages.len(), headings.len());
+            for passage in passages {
+                prop_assert!(passage.heading.len() <= PATH_BYTES_MAX);
+                let context = passage.input.len() - passage.text.len();
+                prop_assert!(context <= 2 * PATH_BYTES_MAX + 10, "{context}");
+            }
         }
 
         #[test]

@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 
 use chassis::config::Secret;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use url::Url;
 
-use crate::{embed, ranking::PRIORITY_STEP_MAX};
+use crate::ranking::PRIORITY_STEP_MAX;
 
 /// Which embedder is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +38,8 @@ pub struct Config {
     pub priority_step: f64,
     /// Connections for searches, beside the pool that the services share.
     pub search_connections_max: u32,
+    /// How long a search waits for its query's vector, in milliseconds; then words alone answer.
+    pub query_timeout_ms: u64,
     /// How many query vectors are remembered; one takes about 2 KiB.
     pub query_vectors_max: usize,
     /// How much the remembered answers may take, in bytes.
@@ -59,6 +59,7 @@ impl Default for Config {
             openai: OpenAi::default(),
             priority_step: 0.02,
             search_connections_max: 8,
+            query_timeout_ms: 2_000,
             query_vectors_max: 4_096,
             results_bytes_max: 16 * 1024 * 1024,
             results_ttl_s: 60,
@@ -115,32 +116,5 @@ impl Default for OpenAi {
             token: Secret::default(),
             timeout_s: 30,
         }
-    }
-}
-
-impl OpenAi {
-    /// The client of the server.
-    ///
-    /// # Errors
-    /// When the address is missing or malformed, or a token would travel in clear text.
-    pub fn client(&self) -> Result<embed::openai::OpenAi, embed::Error> {
-        let url: Url =
-            self.url.parse().map_err(|error: url::ParseError| embed::Error::Permanent {
-                what: format!("knowledge.openai.url is no address: {:?}", self.url),
-                source: Some(error.into()),
-            })?;
-        let token = (!self.token.is_empty()).then(|| SecretString::from(self.token.expose()));
-        embed::openai::OpenAi::new(embed::openai::Config {
-            url,
-            model: self.model.clone(),
-            revision: self.revision.clone(),
-            dim: self.dimensions,
-            send_dimensions: self.send_dimensions,
-            max_tokens: self.tokens_max,
-            query_prefix: self.query_prefix.clone(),
-            doc_prefix: self.document_prefix.clone(),
-            token,
-            timeout_s: self.timeout_s,
-        })
     }
 }

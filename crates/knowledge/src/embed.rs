@@ -26,7 +26,8 @@ const LETTERS_PER_TOKEN: usize = 4;
 /// Which side of the search a text is on; some models want a different prefix for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// What somebody searches for. Served before documents; cut to the model's limit.
+    /// What somebody searches for. Served before documents. A local model cuts it to its limit; a
+    /// server decides itself.
     Query,
     /// What is stored. Refused as [`Error::TooLong`] beyond the model's limit, never cut.
     Document,
@@ -54,6 +55,21 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
+    /// Of everything that decides which vector a document gets: what is put before queries is not
+    /// part of it.
+    #[must_use]
+    pub fn sha256(&self) -> Vec<u8> {
+        let mut sha = Sha256::new();
+        for text in [&self.provider, &self.name, &self.revision, &self.doc_prefix] {
+            sha.update((text.len() as u64).to_le_bytes());
+            sha.update(text);
+        }
+        sha.update((self.dim as u64).to_le_bytes());
+        sha.update((self.max_tokens as u64).to_le_bytes());
+        sha.update([u8::from(self.semantic)]);
+        sha.finalize().to_vec()
+    }
+
     /// The text as the model is given it.
     pub fn prefixed(&self, kind: Kind, text: &str) -> String {
         let prefix = match kind {

@@ -40,6 +40,18 @@ impl Filter {
         *self == Self::default()
     }
 
+    /// What it takes in memory, roughly.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        const OVERHEAD: usize = 200;
+        const LABEL_OVERHEAD: usize = 24;
+        let ids = self.projects.as_ref().map_or(0, Vec::len) + self.sources.len();
+        let labels = self.kinds.iter().chain(&self.authors).chain(&self.tags);
+        OVERHEAD
+            + (ids + self.sources_not.len()) * size_of::<Uuid>()
+            + labels.map(|label| label.len() + LABEL_OVERHEAD).sum::<usize>()
+    }
+
     /// Whether documents have to be looked at, and not only where they lie.
     #[must_use]
     pub fn describes(&self) -> bool {

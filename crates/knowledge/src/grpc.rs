@@ -2,7 +2,7 @@
 
 mod wire;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chassis::{
     auth::caller,
@@ -16,10 +16,11 @@ use sqlx::PgPool;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    cache::SingleFlight,
     db::{
         document::{self, Document},
         embedding,
-        embedding_model::{self, State},
+        embedding_model::{self, Model, State},
         source_rank, statistics,
     },
     index,
@@ -35,19 +36,25 @@ const PAGE_MAX: u32 = 200;
 const PAGE_DEFAULT: u32 = 50;
 /// Sources counted in one call.
 const COUNTED_MAX: usize = 1_000;
+/// Models whose vectors are counted, and how long a count is good for.
+const MODELS_COUNTED: usize = 100;
+const TTL: Option<Duration> = Some(Duration::from_secs(10));
 
 /// The service.
 pub struct Knowledge {
     pool: PgPool,
     models: Models,
     searcher: Searcher,
+    /// How many chunks each model has embedded, in its state, of so many: counting takes a while.
+    embedded: SingleFlight<(i32, &'static str, i64), i64>,
 }
 
 impl Knowledge {
     /// A service on its parts.
     #[must_use]
     pub fn new(pool: PgPool, models: Models, searcher: Searcher) -> Self {
-        Self { pool, models, searcher }
+        let embedded = SingleFlight::new("embedded", MODELS_COUNTED, MODELS_COUNTED as u64, TTL);
+        Self { pool, models, searcher, embedded }
     }
 
     async fn connection(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, Failure> {
@@ -98,20 +105,32 @@ impl Knowledge {
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 
-    async fn index(&self) -> Result<api::Index, Failure> {
+    /// The index as the caller may know of it: who reads some projects learns their size alone.
+    async fn index(&self, caller: &Caller) -> Result<api::Index, Failure> {
+        let projects = caller.readable(&[]);
         let mut connection = self.connection().await?;
         let look = async {
-            let (documents, chunks) = statistics::totals(&mut connection).await?;
-            let waiting = index::waiting(&self.pool).await?;
+            let (documents, chunks) = match &projects {
+                None => statistics::totals(&mut connection).await?,
+                Some(projects) => document::totals(&mut connection, projects).await?,
+            };
+            let waiting = index::waiting(&mut *connection).await?;
             let mut models = Vec::new();
-            for model in embedding_model::all(&mut connection).await? {
-                let embedded = embedding::count(&mut connection, model.id).await?;
-                let total = if model.state == State::Retired { embedded } else { chunks };
+            for model in &embedding_model::all(&mut connection).await? {
+                let embedded = match projects {
+                    None => self.embedded(&mut connection, model, chunks).await?,
+                    Some(_) => 0,
+                };
+                let total = match (&projects, model.state) {
+                    (Some(_), _) => 0,
+                    (None, State::Retired) => embedded,
+                    (None, _) => chunks,
+                };
                 models.push(api::Model {
                     state: model.state.as_str().to_owned(),
                     embedded: embedded as u64,
                     total: total as u64,
-                    embedder: Some(wire::model(&model)),
+                    embedder: Some(wire::model(model)),
                 });
             }
             Ok((documents, chunks, waiting, models))
@@ -125,6 +144,19 @@ impl Knowledge {
             models,
             warning: self.models.warning().unwrap_or_default(),
         })
+    }
+}
+
+impl Knowledge {
+    async fn embedded(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        model: &Model,
+        chunks: i64,
+    ) -> Result<i64, sqlx::Error> {
+        let key = (model.id, model.state.as_str(), chunks);
+        let count = embedding::count(connection, model.id);
+        Ok(*self.embedded.get(&key, |_| Some(1), count).await?.0)
     }
 }
 
@@ -150,8 +182,9 @@ impl KnowledgeService for Knowledge {
         let query = wire::query(request, &caller)?;
         let (answer, lookup) = self.searcher.search(query).await?;
         let embedder = answer.embedder.as_ref().map(wire::embedder);
+        let cut = answer.lexical_cut;
         Ok(Response::new(api::SearchResponse {
-            results: answer.found.iter().map(|found| wire::result(found, explain)).collect(),
+            results: answer.found.iter().map(|found| wire::result(found, explain, cut)).collect(),
             embedder,
             duration_ms: started.elapsed().as_secs_f64() * 1e3,
             cache: lookup.as_str().to_owned(),
@@ -179,7 +212,10 @@ impl KnowledgeService for Knowledge {
             "" => None,
             token => Some(DocumentId::parse("page_token", token)?.0),
         };
-        let size = wire::amount("page_size", request.page_size, PAGE_DEFAULT, PAGE_MAX)?;
+        let size = match request.page_size {
+            0 => PAGE_DEFAULT,
+            asked => asked.min(PAGE_MAX),
+        };
         let mut connection = self.connection().await?;
         let documents = document::list(&mut connection, &filter, after, i64::from(size))
             .await
@@ -255,8 +291,8 @@ impl KnowledgeService for Knowledge {
         &self,
         request: Request<api::GetIndexRequest>,
     ) -> Result<Response<api::Index>, Status> {
-        caller(&request)?;
-        Ok(Response::new(self.index().await?))
+        let caller = caller(&request)?;
+        Ok(Response::new(self.index(&caller).await?))
     }
 }
 

@@ -1,12 +1,12 @@
 //! The job `knowledge.index`: makes a document's newest revision searchable.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use bus::subject::DOCUMENT_STORED;
 use jobs::{Job, Limits, Outcome, Run};
 use proto::{DocumentId, events::v1::DocumentStored};
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 use crate::{
     backlog,
@@ -44,7 +44,7 @@ pub struct Context {
 impl Job for IndexDocument {
     const KIND: &'static str = "knowledge.index";
     /// A document of 8 MiB makes some ten thousand passages, which take a quarter of an hour on
-    /// one processor.
+    /// one processor, and eight at a time take hours: the limit is for a batch, as each is progress.
     const LIMITS: Limits = Limits { run_ms: 3_600_000, concurrency: 8, ..Limits::STANDARD };
     type Context = Context;
 
@@ -70,10 +70,13 @@ impl Job for IndexDocument {
                 Some(passages) => passages,
                 None => cut(&document, first.clone()).await,
             };
-            for model in ready {
-                if let std::collections::hash_map::Entry::Vacant(entry) = vectors.entry(model.id) {
-                    entry.insert(embed(pool, model, &cut, &run).await?);
-                }
+            let missing = ready.into_iter().filter(|it| !vectors.contains_key(&it.id));
+            let missing: Vec<&InUse> = missing.collect();
+            let total = (vectors.len() + missing.len()) * cut.len();
+            for model in missing {
+                // Over all models: what a second one embeds is progress too.
+                let progress = vectors.len() * cut.len()..total;
+                vectors.insert(model.id, embed(pool, model, &cut, progress, &run).await?);
             }
             if store(pool, &document, &cut, &vectors, &models, &run).await? {
                 return Ok(Outcome::Completed);
@@ -89,8 +92,8 @@ impl Job for IndexDocument {
 ///
 /// # Errors
 /// When the database does.
-pub async fn waiting(pool: &PgPool) -> Result<u64, sqlx::Error> {
-    jobs::ledger::waiting(pool, IndexDocument::KIND, backlog::COUNTED_MAX).await
+pub async fn waiting(executor: impl PgExecutor<'_>) -> Result<u64, sqlx::Error> {
+    jobs::ledger::waiting(executor, IndexDocument::KIND, backlog::COUNTED_MAX).await
 }
 
 /// Cutting takes time in proportion to the text, so it does not hold up other tasks.
@@ -104,10 +107,12 @@ async fn cut(document: &ToIndex, model: Loaded) -> Vec<Passage> {
 }
 
 /// A vector per passage. What the model has embedded before, in whatever document, is reused.
+/// `progress` is from what is done to what there is to do.
 async fn embed(
     pool: &PgPool,
     model: &InUse,
     passages: &[Passage],
+    progress: Range<usize>,
     run: &Run,
 ) -> Result<Vec<Vec<f32>>, jobs::Error> {
     let Some(loaded) = &model.loaded else { return Ok(Vec::new()) };
@@ -116,7 +121,7 @@ async fn embed(
     metrics::counter!(CHUNKS_EMBEDDED, "reused" => "true").increment(known.len() as u64);
     let fresh: Vec<usize> =
         (0..inputs.len()).filter(|&at| !known.contains_key(&inputs[at])).collect();
-    let mut done = known.len();
+    let mut done = progress.start + known.len();
     for batch in fresh.chunks(EMBED_BATCH) {
         let texts: Vec<String> = batch.iter().map(|&at| passages[at].input.clone()).collect();
         let vectors = tokio::select! {
@@ -127,7 +132,7 @@ async fn embed(
         metrics::counter!(CHUNKS_EMBEDDED, "reused" => "false").increment(vectors.len() as u64);
         known.extend(batch.iter().map(|&at| inputs[at].clone()).zip(vectors));
         done += batch.len();
-        run.progress(done as u64, Some(passages.len() as u64), "passages embedded").await;
+        run.progress(done as u64, Some(progress.end as u64), "passages embedded").await;
     }
     Ok(inputs.iter().map(|input| known[input].clone()).collect())
 }

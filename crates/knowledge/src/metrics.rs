@@ -2,7 +2,7 @@
 
 /// Searches, in seconds; labels `strategy` (hybrid, lexical, semantic) and `outcome`.
 pub const QUERY_DURATION: &str = "rag_query_duration_seconds";
-/// Parts of a search, in seconds; label `stage` (embed, retrieve, rank, hydrate).
+/// Parts of a search, in seconds; label `stage` (words, embed, neighbours, rank, hydrate).
 pub const STAGE_DURATION: &str = "rag_stage_duration_seconds";
 /// Results per search.
 pub const RESULTS_RETURNED: &str = "rag_results_returned";

@@ -15,7 +15,7 @@ use loaded::load_minilm;
 use crate::{
     config::{Choice, Config},
     db::embedding_model::{self, Model, State},
-    embed::{self, Embedder, ModelSpec, hash::Hash},
+    embed::{self, Embedder, ModelSpec, hash::Hash, openai::OpenAi},
 };
 
 /// How often what is missing is looked for again: a server that was away, a model that another
@@ -142,7 +142,8 @@ impl Models {
         let is_wanted = |row: &&Model| row.is(wanted.spec(), &wanted.probe);
         let current = rows.iter().filter(|row| row.state != State::Retired);
         let newest = current.max_by_key(|row| row.state == State::Building);
-        if newest.as_ref().is_some_and(is_wanted) {
+        // One that an earlier release made is completed.
+        if newest.is_some_and(|row| is_wanted(&row) && row.spec_sha256.is_some()) {
             return Ok(());
         }
         let (id, state) = embedding_model::adopt(&self.pool, wanted.spec(), &wanted.probe).await?;
@@ -196,7 +197,7 @@ impl Models {
             ("local", None) => {
                 return Err(embed::Error::permanent("knowledge.model_dir is not set"));
             }
-            ("openai", _) => Arc::new(self.config.openai.client()?),
+            ("openai", _) => Arc::new(OpenAi::new(&self.config.openai)?),
             _ => return Err(embed::Error::permanent(format!("nothing here provides {provider}"))),
         };
         let ready = Loaded::probe(embedder).await?;

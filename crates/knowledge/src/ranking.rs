@@ -120,25 +120,23 @@ const ALSO_IN_MAX: usize = 10;
 #[must_use]
 pub fn select(ranked: Vec<Ranked>, selection: Selection) -> Vec<Ranked> {
     let mut shown: Vec<Ranked> = Vec::with_capacity(selection.limit);
-    let mut by_text: HashMap<(ProjectId, i64), Option<usize>> = HashMap::new();
+    let mut by_text: HashMap<(ProjectId, i64), usize> = HashMap::new();
     let mut by_document: HashMap<i64, usize> = HashMap::new();
     for hit in ranked {
         let text = (hit.facts.project, hit.facts.text_hash);
         if selection.collapse
-            && let Some(first) = by_text.get(&text)
+            && let Some(&first) = by_text.get(&text)
         {
-            if let Some(first) = first.map(|at| &mut shown[at])
-                && first.facts.document != hit.facts.document
-                && first.also_in.len() < ALSO_IN_MAX
-            {
+            let first = &mut shown[first];
+            if first.facts.document != hit.facts.document && first.also_in.len() < ALSO_IN_MAX {
                 first.also_in.push(hit.fused.chunk);
             }
             continue;
         }
         let of_document = by_document.entry(hit.facts.document).or_default();
         let room = shown.len() < selection.limit && *of_document < selection.per_document;
-        by_text.insert(text, room.then_some(shown.len()));
         if room {
+            by_text.insert(text, shown.len());
             *of_document += 1;
             shown.push(hit);
         }
@@ -219,6 +217,17 @@ mod tests {
         let ranked = rank(candidates, known, weights(0.02), Utc::now());
         let selection = Selection { limit: 10, per_document: 2, collapse: true };
         assert_eq!(order(&select(ranked, selection)), [1, 2]);
+    }
+
+    #[test]
+    fn a_text_that_its_document_had_no_room_for_is_shown_from_another() {
+        let mut known: HashMap<i64, Facts> =
+            [(1, 9), (2, 9), (3, 8)].map(|(chunk, document)| (chunk, facts(document, 5))).into();
+        known.iter_mut().for_each(|(chunk, facts)| facts.text_hash = (*chunk).min(2));
+        let candidates = (1..=3).map(|id| fused(id, 1.0 / id as f64)).collect();
+        let ranked = rank(candidates, known, weights(0.02), Utc::now());
+        let selection = Selection { limit: 10, per_document: 1, collapse: true };
+        assert_eq!(order(&select(ranked, selection)), [1, 3]);
     }
 
     #[test]

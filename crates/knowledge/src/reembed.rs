@@ -1,6 +1,8 @@
 //! The job `knowledge.reembed`: gives every chunk a vector of a new model, then lets searches
 //! change over. Searches ask the old model until then; wherever this is broken off, it goes on.
 
+use std::time::Duration;
+
 use jobs::{Job, Limits, NewJob, Outcome, Run};
 use proto::{Failure, Reason};
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,9 @@ use crate::{
 
 /// Chunks that may be stored while the others wait for the change-over.
 const LAST_CHUNKS_MAX: i64 = EMBED_BATCH as i64;
+
+/// A model whose job died is not tried again for so long: a person may retry it sooner.
+const DEAD_REST: Duration = Duration::from_secs(3_600);
 
 /// Builds one model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -87,14 +92,18 @@ impl Job for Reembed {
     }
 }
 
-/// Enqueues the job that builds a model; does nothing when it waits or runs already.
+/// Enqueues the job that builds a model; does nothing when it waits or runs already, or died a while
+/// ago.
 ///
 /// # Errors
 /// When the database does.
 pub async fn enqueue(pool: &PgPool, model: i32) -> Result<(), sqlx::Error> {
-    let job = Reembed { model };
-    let new = NewJob::new(&job, format!("embedding model {model}")).key(model.to_string());
-    jobs::enqueue(&mut *pool.acquire().await?, new).await?;
+    let mut connection = pool.acquire().await?;
+    let (job, key) = (Reembed { model }, model.to_string());
+    if !jobs::ledger::is_tried(&mut *connection, Reembed::KIND, &key, DEAD_REST).await? {
+        let new = NewJob::new(&job, format!("embedding model {model}")).key(key);
+        jobs::enqueue(&mut connection, new).await?;
+    }
     Ok(())
 }
 

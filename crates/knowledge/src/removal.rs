@@ -83,6 +83,8 @@ async fn remove(connection: &mut PgConnection, rows: &[i64]) -> Result<Change, s
     if rows.is_empty() {
         return Ok(Change::default());
     }
+    // What an index job is storing meanwhile is seen, and so removed and counted, after the wait.
+    document::lock_rows(&mut *connection, rows).await?;
     let change = chunk::remove(&mut *connection, rows).await?;
     let removed = document::remove(&mut *connection, rows).await?;
     for gone in &removed {

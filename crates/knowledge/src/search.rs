@@ -1,21 +1,26 @@
 //! A search from question to answer: which words and which neighbours, fused, ranked, shown.
 
 mod question;
+mod vectors;
 
 pub use question::{Answer, Found, Mode, Query};
+use vectors::Vectors;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
 use proto::{Failure, Reason};
 use sqlx::PgPool;
 
 use crate::{
-    bm25,
+    bm25::{self, CANDIDATES_MAX},
     cache::{Lookup, SingleFlight},
     config::Config,
     db::search::{self as queries, Corpus, EXACT_MAX, Path},
-    embed::{Kind, ModelSpec},
+    embed::ModelSpec,
     error,
     filter::Filter,
     fusion::{self, Hit, SPELLING_WEIGHT},
@@ -31,11 +36,11 @@ const CANDIDATES_MIN: usize = 100;
 const CANDIDATES_PER_RESULT: usize = 3;
 /// When too many candidates collapsed, the legs are asked once more for so many times as many.
 const WIDENING: usize = 8;
-/// Queries of this many filters remember how much passes them.
+/// Filters that are remembered with how much passes them, about, and what they take at most.
 const FILTERS_REMEMBERED: usize = 1_000;
+const FILTERS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 type AnswerKey = (i64, Query);
-type VectorKey = (i32, String);
 
 /// Answers questions. Clones share the caches.
 #[derive(Clone)]
@@ -44,27 +49,31 @@ pub struct Searcher {
     models: Models,
     config: Arc<Config>,
     answers: Arc<SingleFlight<AnswerKey, Answer>>,
-    vectors: Arc<SingleFlight<VectorKey, Vec<f32>>>,
+    vectors: Arc<Vectors>,
     passing: Arc<SingleFlight<Filter, i64>>,
+}
+
+/// What the query is to the model.
+struct Embedded {
+    vector: Option<Arc<Vec<f32>>>,
+    embedder: Option<ModelSpec>,
 }
 
 impl Searcher {
     /// A searcher with connections of its own to the database of `service`.
     #[must_use]
     pub fn new(service: &PgPool, models: Models, config: Arc<Config>) -> Self {
-        let ttl = std::time::Duration::from_secs(config.results_ttl_s);
-        let vectors = config.query_vectors_max;
+        let ttl = Duration::from_secs(config.results_ttl_s);
         let answers = SingleFlight::new("result", 1_000, config.results_bytes_max, Some(ttl));
-        let remembered = FILTERS_REMEMBERED as u64;
         Self {
             pool: queries::pool(service, config.search_connections_max),
             models,
             answers: Arc::new(answers),
-            vectors: Arc::new(SingleFlight::new("embedding", vectors, vectors as u64, None)),
+            vectors: Arc::new(Vectors::new(&config)),
             passing: Arc::new(SingleFlight::new(
                 "filter",
                 FILTERS_REMEMBERED,
-                remembered,
+                FILTERS_BYTES_MAX,
                 Some(ttl),
             )),
             config,
@@ -94,7 +103,12 @@ impl Searcher {
 
     async fn answer(&self, mut query: Query) -> Result<(Arc<Answer>, Lookup), Failure> {
         if query.filter.is_closed() {
-            let nothing = Answer { found: Vec::new(), embedder: None };
+            let nothing = Answer {
+                found: Vec::new(),
+                embedder: None,
+                without_embedder: false,
+                lexical_cut: false,
+            };
             return Ok((Arc::new(nothing), self.answers.count(Lookup::Bypass)));
         }
         // Before the corpus: a model that is retired in between is still known.
@@ -108,7 +122,9 @@ impl Searcher {
             (known, _) => known,
         };
         let compute = self.compute(&key.1, &corpus, model);
-        self.answers.get(&key, Answer::bytes, compute).await
+        let bytes =
+            |answer: &Answer| (!answer.without_embedder).then(|| key.1.bytes() + answer.bytes());
+        self.answers.get(&key, bytes, compute).await
     }
 
     async fn compute(
@@ -117,31 +133,38 @@ impl Searcher {
         corpus: &Corpus,
         model: Option<InUse>,
     ) -> Result<Answer, Failure> {
-        let (vector, embedder) = self.query_vector(query, model.as_ref()).await?;
+        let passing = self.passing(&query.filter, corpus).await?;
+        let mut depth = CANDIDATES_MIN.max(query.limit * CANDIDATES_PER_RESULT);
+        let nearest = async {
+            let embedded = self.embedded(query, model.as_ref()).await?;
+            let vector = embedded.vector.as_ref();
+            let neighbours = self.neighbours(query, corpus, passing, vector, depth).await?;
+            Ok((embedded, neighbours))
+        };
+        let legs = futures::future::try_join(nearest, self.words(query, corpus, passing));
+        let ((Embedded { vector, embedder }, mut neighbours), (words, lexical_cut)) = legs.await?;
+        let asked = query.mode != Mode::Lexical && model.is_some_and(|it| it.loaded.is_some());
+        let without_embedder = asked && vector.is_none();
         let spelling = embedder.as_ref().is_some_and(|spec| !spec.semantic);
         let weight = if spelling { SPELLING_WEIGHT } else { 1.0 };
-        let depth = CANDIDATES_MIN.max(query.limit * CANDIDATES_PER_RESULT);
-        let mut shown = Vec::new();
-        for depth in [depth, depth * WIDENING] {
-            let (words, neighbours) = self.legs(query, corpus, vector.as_ref(), depth).await?;
-            let more = words.len() >= depth || neighbours.len() >= depth;
-            shown = self.rank(query, fusion::fuse(words, neighbours, weight)).await?;
-            if shown.len() >= query.limit || !more {
-                break;
-            }
+        let best = |depth: usize| words[..depth.min(words.len())].to_vec();
+        let more = words.len() >= depth || neighbours.len() >= depth;
+        let mut shown = self.rank(query, fusion::fuse(best(depth), neighbours, weight)).await?;
+        if shown.len() < query.limit && more {
+            depth *= WIDENING;
+            neighbours = self.neighbours(query, corpus, passing, vector.as_ref(), depth).await?;
+            shown = self.rank(query, fusion::fuse(best(depth), neighbours, weight)).await?;
         }
-        Ok(Answer { found: self.hydrate(corpus, shown).await?, embedder })
+        let found = self.hydrate(corpus, shown).await?;
+        Ok(Answer { found, embedder, without_embedder, lexical_cut })
     }
 
     /// The query's vector, when vectors take part and there is a model to ask.
-    async fn query_vector(
-        &self,
-        query: &Query,
-        model: Option<&InUse>,
-    ) -> Result<(Option<Arc<Vec<f32>>>, Option<ModelSpec>), Failure> {
+    async fn embedded(&self, query: &Query, model: Option<&InUse>) -> Result<Embedded, Failure> {
+        const NONE: Embedded = Embedded { vector: None, embedder: None };
         let loaded = model.and_then(|model| Some((model.id, model.loaded.clone()?)));
         let (id, loaded) = match (query.mode, loaded) {
-            (Mode::Lexical, _) | (Mode::Hybrid, None) => return Ok((None, None)),
+            (Mode::Lexical, _) | (Mode::Hybrid, None) => return Ok(NONE),
             (Mode::Semantic, None) => {
                 return Err(Failure::new(
                     Reason::Unavailable,
@@ -152,59 +175,38 @@ impl Searcher {
             (_, Some((id, loaded))) => (id, loaded),
         };
         let started = Instant::now();
-        let key = (id, query.text.clone());
-        let embedded = self.vectors.get(&key, |_| 1, async {
-            let mut vectors = loaded.embedder.embed(Kind::Query, &[query.text.as_str()]).await?;
-            Ok::<_, crate::embed::Error>(vectors.pop().unwrap_or_default())
-        });
-        let embedded = embedded.await;
+        let embedded = self.vectors.get(id, &loaded, &query.text).await;
         metrics::histogram!(STAGE_DURATION, "stage" => "embed").record(started.elapsed());
         match embedded {
-            Ok((vector, _)) => Ok((Some(vector), Some(loaded.spec().clone()))),
+            Ok(vector) => {
+                Ok(Embedded { vector: Some(vector), embedder: Some(loaded.spec().clone()) })
+            }
             // Words alone answer better than an error does.
             Err(failed) if query.mode == Mode::Hybrid => {
                 tracing::warn!(error = %failed, "words alone answer, as the embedder failed");
-                Ok((None, None))
+                Ok(NONE)
             }
             Err(failed) => Err(error::failure(&failed)),
         }
     }
 
-    /// Both legs at once, each of at most `depth` hits.
-    async fn legs(
+    /// The passages nearest to the query's vector, `depth` at most.
+    async fn neighbours(
         &self,
         query: &Query,
         corpus: &Corpus,
+        passing: i64,
         vector: Option<&Arc<Vec<f32>>>,
         depth: usize,
-    ) -> Result<(Vec<Hit>, Vec<Hit>), Failure> {
+    ) -> Result<Vec<Hit>, Failure> {
+        let (Some(vector), Some(model)) = (vector, corpus.model) else { return Ok(Vec::new()) };
         let started = Instant::now();
-        let passing = self.passing(&query.filter, corpus).await?;
-        let legs = futures::future::try_join(
-            async {
-                match query.mode {
-                    Mode::Semantic => Ok(Vec::new()),
-                    Mode::Hybrid | Mode::Lexical => {
-                        self.lexical(query, corpus, passing, depth).await
-                    }
-                }
-            },
-            async {
-                match (vector, corpus.model) {
-                    (Some(vector), Some(model)) => {
-                        let path = if passing > EXACT_MAX { Path::Index } else { Path::Exact };
-                        let path = if query.filter.is_open() { Path::Index } else { path };
-                        let depth = depth as i64;
-                        let filter = &query.filter;
-                        queries::semantic(&self.pool, model, vector, filter, path, depth).await
-                    }
-                    _ => Ok(Vec::new()),
-                }
-            },
-        );
-        let legs = legs.await.map_err(database::failure)?;
-        metrics::histogram!(STAGE_DURATION, "stage" => "retrieve").record(started.elapsed());
-        Ok(legs)
+        let filter = &query.filter;
+        let index = filter.is_open() || passing > EXACT_MAX;
+        let path = if index { Path::Index } else { Path::Exact };
+        let hits = queries::semantic(&self.pool, model, vector, filter, path, depth as i64).await;
+        metrics::histogram!(STAGE_DURATION, "stage" => "neighbours").record(started.elapsed());
+        hits.map_err(database::failure)
     }
 
     /// How many chunks pass the filter, as far as it matters.
@@ -213,35 +215,42 @@ impl Searcher {
             return Ok(corpus.totals.chunks);
         }
         let count = queries::passing(&self.pool, filter);
-        let (passing, _) =
-            self.passing.get(filter, |_| 1, count).await.map_err(database::failure)?;
+        let (passing, _) = self
+            .passing
+            .get(filter, |_| Some(filter.bytes()), count)
+            .await
+            .map_err(database::failure)?;
         Ok(*passing)
     }
 
-    async fn lexical(
+    /// The passages by their words, best first, and whether more hold them than were scored.
+    async fn words(
         &self,
         query: &Query,
         corpus: &Corpus,
         passing: i64,
-        depth: usize,
-    ) -> Result<Vec<Hit>, sqlx::Error> {
+    ) -> Result<(Vec<Hit>, bool), Failure> {
         let terms = bm25::rarest(corpus.terms.clone());
-        if terms.is_empty() {
-            return Ok(Vec::new());
-        }
+        let rarest = terms.first().filter(|_| query.mode != Mode::Semantic);
+        let Some(rarest) = rarest else { return Ok((Vec::new(), false)) };
+        let started = Instant::now();
         let selectivity = if passing > EXACT_MAX {
             1.0
         } else {
             passing as f64 / corpus.totals.chunks.max(1) as f64
         };
         let searched = bm25::searched(&terms, corpus.totals, selectivity.min(1.0));
-        let matches = queries::lexical(&self.pool, &terms, searched, &query.filter).await?;
+        let many = bm25::is_common(rarest, selectivity.min(1.0));
+        let matches = queries::lexical(&self.pool, &terms, searched, many, &query.filter)
+            .await
+            .map_err(database::failure)?;
+        let cut = many || matches.len() >= CANDIDATES_MAX;
         let mut hits = bm25::score(&matches, &terms, corpus.totals);
         hits.sort_unstable_by(|a, b| {
             fusion::best_first(a.score, b.score).then(a.chunk.cmp(&b.chunk))
         });
-        hits.truncate(depth);
-        Ok(hits)
+        metrics::histogram!(STAGE_DURATION, "stage" => "words").record(started.elapsed());
+        Ok((hits, cut))
     }
 
     async fn rank(&self, query: &Query, fused: Vec<fusion::Fused>) -> Result<Vec<Ranked>, Failure> {

@@ -53,8 +53,6 @@ pub struct Submission {
     pub priority: u8,
     /// The source no longer has it.
     pub deleted: bool,
-    /// W3C, or empty.
-    pub traceparent: String,
 }
 
 impl Submission {
@@ -104,7 +102,6 @@ impl Submission {
             source_kind: input.source_kind,
             source_name: input.source_name,
             deleted: input.deleted,
-            traceparent: input.traceparent,
         })
     }
 

@@ -1,8 +1,12 @@
 //! Takes documents in: decides on each, stores revisions and enqueues their index jobs in one
 //! transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
+use jobs::Job as _;
 use proto::{DocumentId, Failure, JobId, SourceId};
 use sha2::{Digest as _, Sha256};
 use sqlx::{PgConnection, PgPool};
@@ -10,7 +14,7 @@ use sqlx::{PgConnection, PgPool};
 use crate::{
     backlog,
     db::{
-        document,
+        document::{self, Known},
         statistics::{self, Change},
     },
     index::IndexDocument,
@@ -22,6 +26,8 @@ use crate::{
 
 /// Documents of one call.
 pub const DOCUMENTS_MAX: usize = 100;
+/// A document whose index job died is not tried again for so long, unless it changes.
+const DEAD_REST: Duration = Duration::from_secs(6 * 3_600);
 /// Bytes of one call.
 pub const BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -121,7 +127,8 @@ async fn store(pool: &PgPool, batch: &[Submission]) -> Result<Vec<Accepted>, sql
             (Decision::Confirm, Some((row, _))) => {
                 confirmed.0.push(row);
                 confirmed.1.push(submission);
-                Accepted::new(Outcome::Unchanged, id)
+                let job = index_again(&mut transaction, submission, known).await?;
+                Accepted { job, ..Accepted::new(Outcome::Unchanged, id) }
             }
             (Decision::Delete, _) => {
                 deleted.push((submission, ids.map(|ids| ids.0)));
@@ -141,6 +148,25 @@ async fn store(pool: &PgPool, batch: &[Submission]) -> Result<Vec<Accepted>, sql
     }
     transaction.commit().await?;
     Ok(accepted)
+}
+
+/// Enqueues the index job of a document that is not searchable as it is now, unless one waits or
+/// died a while ago: it may have been cancelled, or be gone with its retention.
+async fn index_again(
+    connection: &mut PgConnection,
+    submission: &Submission,
+    known: &Known,
+) -> Result<Option<JobId>, sqlx::Error> {
+    let Some((row, id)) = known.ids().filter(|_| known.is_behind()) else { return Ok(None) };
+    let (kind, key) = (IndexDocument::KIND, id.to_string());
+    if jobs::ledger::is_tried(&mut *connection, kind, &key, DEAD_REST).await? {
+        return Ok(None);
+    }
+    // It may have been indexed since it was looked up.
+    if !document::is_behind(&mut *connection, row).await? {
+        return Ok(None);
+    }
+    Ok(enqueue(connection, submission, id, Outcome::Unchanged).await?.job)
 }
 
 async fn enqueue(

@@ -87,6 +87,9 @@ pub async fn statistics(pool: PgPool, shutdown: Shutdown) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// When a model that could not be dropped is tried again.
+const LOCKED_RETRY: Duration = Duration::from_secs(600);
+
 async fn pause(length: Duration, shutdown: &Shutdown) {
     tokio::select! {
         () = sleep(length) => {}
@@ -108,8 +111,17 @@ impl Job for Retention {
         let lexemes = statistics::drop_unused(&mut connection).await?;
         drop(connection);
         let mut models = 0;
-        while embedding_model::drop_retired(&pool, config.retired_model_days).await? {
-            models += 1;
+        loop {
+            match embedding_model::drop_retired(&pool, config.retired_model_days).await {
+                Ok(true) => models += 1,
+                Ok(false) => break,
+                // Each try holds up searches for as long as it waits.
+                Err(error) if embedding_model::is_locked(&error) => {
+                    tracing::info!(models, "a retired model is in use, by a backup perhaps");
+                    return Ok(Outcome::Later(LOCKED_RETRY));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         tracing::info!(tombstones, lexemes, models, "what was past its time is gone");
         Ok(Outcome::Done)

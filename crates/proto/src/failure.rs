@@ -10,6 +10,19 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 /// `ErrorInfo.domain` of everything we refuse.
 pub const DOMAIN: &str = "commandcenter";
 
+/// A failure travels in HTTP/2 headers, and clients refuse more than 16 KiB of those. What is longer
+/// than this, in bytes, is cut off.
+const MESSAGE_BYTES_MAX: usize = 1_500;
+
+/// The longest fact or description of a violation that travels, in bytes.
+const DETAIL_BYTES_MAX: usize = 200;
+
+/// Facts that travel, at most.
+const FACTS_MAX: usize = 8;
+
+/// Violations that travel, at most.
+const VIOLATIONS_MAX: usize = 16;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $code:ident, $http:ident;)+) => {
         /// Why something was refused. The text form is `ErrorInfo.reason` and problem+json's
@@ -219,8 +232,39 @@ fn reason_of_code(code: Code) -> Reason {
     }
 }
 
+/// The text, or as much of it as `bytes_max` holds.
+pub(crate) fn clipped(mut text: String, bytes_max: usize) -> String {
+    const MORE: &str = "…";
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max - MORE.len()));
+        text.push_str(MORE);
+    }
+    text
+}
+
+impl Failure {
+    /// What of it fits into the headers of an answer.
+    fn clipped(self) -> Self {
+        let detail = |text| clipped(text, DETAIL_BYTES_MAX);
+        let facts = self.metadata.into_iter().take(FACTS_MAX);
+        let violations = self.violations.into_iter().take(VIOLATIONS_MAX);
+        Self {
+            message: clipped(self.message, MESSAGE_BYTES_MAX),
+            metadata: facts.map(|(key, value)| (detail(key), detail(value))).collect(),
+            violations: violations
+                .map(|it| Violation {
+                    field: detail(it.field),
+                    description: detail(it.description),
+                })
+                .collect(),
+            ..self
+        }
+    }
+}
+
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
+        let failure = failure.clipped();
         let mut details = ErrorDetails::with_error_info(
             failure.reason.as_str(),
             DOMAIN,
@@ -243,27 +287,4 @@ impl From<Failure> for Status {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_survives_the_wire() {
-        for reason in Reason::ALL {
-            let failure =
-                Failure::new(*reason, "the feed https://a.example is 100 MB; limit 15 MB")
-                    .fact("limit", 15)
-                    .violation("url", "must be smaller")
-                    .retry_after(Duration::from_secs(7));
-            let status = Status::from(failure.clone());
-            assert_eq!(status.code(), reason.grpc_code());
-            assert_eq!(Failure::from_status(&status), failure);
-        }
-    }
-
-    #[test]
-    fn a_bare_transport_status_gets_a_reason() {
-        let failure = Failure::from_status(&Status::unavailable("connection refused"));
-        assert_eq!(failure.reason, Reason::Unavailable);
-        assert!(failure.is_transient());
-    }
-}
+mod tests;

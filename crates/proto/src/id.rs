@@ -5,7 +5,10 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::failure::{Failure, Reason};
+use crate::failure::{Failure, Reason, clipped};
+
+/// How much of what is no id is repeated, in bytes.
+const ECHO_BYTES_MAX: usize = 100;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
@@ -31,6 +34,7 @@ macro_rules! id {
             /// `INVALID_INPUT` that names the field when the text is not a UUID.
             pub fn parse(field: &str, text: &str) -> Result<Self, Failure> {
                 text.parse().map_err(|_| {
+                    let text = clipped(text.to_owned(), ECHO_BYTES_MAX);
                     Failure::new(
                         Reason::InvalidInput,
                         format!("{field} is not {} id: {text:?}; send a UUID", $what),

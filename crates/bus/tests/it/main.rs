@@ -20,6 +20,7 @@ async fn connect(nats: &Nats) -> Bus {
         url: nats.url.clone().into(),
         user: nats.user.clone(),
         password: nats.password.clone().into(),
+        network_is_private: false,
     };
     Bus::connect(&config).await.unwrap()
 }

@@ -20,16 +20,25 @@ const FILE_SUFFIX: &str = "_file";
 pub(super) struct Tree {
     /// `section.key` → value; what is below a map with free keys stays one value.
     leaves: BTreeMap<String, Value>,
+    defaults: BTreeMap<String, Value>,
     secrets: BTreeSet<String>,
     origins: BTreeMap<String, Origin>,
+    /// Who set a key by naming a file.
+    by_file: BTreeMap<String, Origin>,
 }
 
 impl Tree {
     pub(super) fn of_defaults<T: Serialize>(defaults: &T) -> Self {
-        let mut tree =
-            Self { leaves: BTreeMap::new(), secrets: BTreeSet::new(), origins: BTreeMap::new() };
+        let mut tree = Self {
+            leaves: BTreeMap::new(),
+            defaults: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            origins: BTreeMap::new(),
+            by_file: BTreeMap::new(),
+        };
         let value = serde_json::to_value(defaults).unwrap_or(Value::Null);
         tree.flatten("", value);
+        tree.defaults = tree.leaves.clone();
         tree
     }
 
@@ -118,9 +127,7 @@ impl Tree {
     /// A key that no default has: the `_file` form of one, another process' section, or a mistake.
     fn set_unknown(&mut self, key: &str, text: &str, origin: &Origin) -> Result<(), Error> {
         if let Some(base) = key.strip_suffix(FILE_SUFFIX).filter(|base| self.knows(base)) {
-            if self.origins.get(base) == Some(origin) {
-                return Err(Error::Twice { key: base.to_owned(), origin: origin.clone() });
-            }
+            self.once(base, self.origins.get(base), origin)?;
             let path = PathBuf::from(text);
             let value = std::fs::read_to_string(&path).map_err(|source| Error::SecretFile {
                 key: base.to_owned(),
@@ -128,13 +135,25 @@ impl Tree {
                 origin: origin.clone(),
                 source,
             })?;
-            return self.set(base, value.trim_end(), origin);
+            self.set(base, value.trim_end(), origin)?;
+            self.by_file.insert(base.to_owned(), origin.clone());
+            return Ok(());
         }
         self.put(key, Value::Null, origin)
     }
 
+    fn once(&self, key: &str, before: Option<&Origin>, now: &Origin) -> Result<(), Error> {
+        match before {
+            Some(before) if before.same_layer(now) => {
+                Err(Error::Twice { key: key.to_owned(), origin: now.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn put(&mut self, key: &str, value: Value, origin: &Origin) -> Result<(), Error> {
         if self.knows(key) {
+            self.once(key, self.by_file.get(key), origin)?;
             self.leaves.insert(key.to_owned(), value);
             self.origins.insert(key.to_owned(), origin.clone());
             return Ok(());
@@ -161,25 +180,50 @@ impl Tree {
     }
 
     pub(super) fn into_loaded<T: DeserializeOwned>(self) -> Result<Loaded<T>, Error> {
-        let mut root = Map::new();
-        let mut explained = BTreeMap::new();
-        for (key, value) in self.leaves {
-            let shown = match &value {
-                Value::String(text) if self.secrets.contains(&key) => {
-                    if text.is_empty() { "[unset]" } else { "[set]" }.to_owned()
-                }
-                Value::String(text) => text.clone(),
-                Value::Null => String::new(),
-                other => other.to_string(),
-            };
-            let origin = self.origins.get(&key).cloned().unwrap_or(Origin::Default);
-            explained.insert(key.clone(), (shown, origin));
-            insert(&mut root, &key, value);
-        }
-        let config = serde_json::from_value(Value::Object(root))
-            .map_err(|error| Error::Invalid(error.to_string()))?;
-        Ok(Loaded { config, explained })
+        let config = match serde_json::from_value(nested(&self.leaves)) {
+            Ok(config) => config,
+            Err(error) => return Err(self.culprit::<T>(&error)),
+        };
+        let explained = self.leaves.iter().map(|(key, value)| {
+            let origin = self.origins.get(key).cloned().unwrap_or(Origin::Default);
+            (key.clone(), (self.shown(key, value), origin))
+        });
+        Ok(Loaded { config, explained: explained.collect() })
     }
+
+    /// A value for a person.
+    fn shown(&self, key: &str, value: &Value) -> String {
+        match value {
+            Value::String(text) if self.secrets.contains(key) => {
+                if text.is_empty() { "[unset]" } else { "[set]" }.to_owned()
+            }
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Who is to blame: the first value that is refused among nothing but defaults.
+    fn culprit<T: DeserializeOwned>(&self, error: &serde_json::Error) -> Error {
+        for (key, origin) in &self.origins {
+            let mut leaves = self.defaults.clone();
+            leaves.extend(self.leaves.get_key_value(key).map(|(k, v)| (k.clone(), v.clone())));
+            let Err(error) = serde_json::from_value::<T>(nested(&leaves)) else { continue };
+            // The error would show the value.
+            let secret = self.secrets.contains(key);
+            let why = if secret { "it must be text in quotes".into() } else { error.to_string() };
+            return Error::NotAllowed { key: key.clone(), origin: origin.clone(), why };
+        }
+        Error::Invalid(error.to_string())
+    }
+}
+
+fn nested(leaves: &BTreeMap<String, Value>) -> Value {
+    let mut root = Map::new();
+    for (key, value) in leaves {
+        insert(&mut root, key, value.clone());
+    }
+    Value::Object(root)
 }
 
 fn insert(map: &mut Map<String, Value>, key: &str, value: Value) {

@@ -5,10 +5,10 @@ use std::{future::Future, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Addresses, Config, Listener, Process, Service, shutdown_on_signal};
+use super::{Addresses, Config, Listener, Process, Service, Signals, exit_code};
 use crate::{
     auth::Authenticator,
-    config::{self, Layers},
+    config::{self, Layers, Loaded},
     readiness::Readiness,
 };
 
@@ -42,12 +42,14 @@ pub struct Surroundings {
     pub addresses: Addresses,
     /// Hears how the service does.
     pub readiness: Readiness,
+    /// Another program in front of its HTTP server terminates TLS.
+    pub behind_tls: bool,
 }
 
 /// The whole `main` of a service that runs alone: reads the configuration (`C` holds the sections
 /// of the service), turns telemetry on, binds, builds, serves until a signal, drains.
 ///
-/// The exit code is 0 after a drain, 2 for a configuration that a person must mend, else 1.
+/// The exit code is 0 after a drain, else that of [`exit_code`].
 pub fn run_alone<C, F, Fut>(name: &'static str, build: F) -> ExitCode
 where
     C: Default + Serialize + DeserializeOwned,
@@ -58,8 +60,7 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{name}: {error:#}");
-            let usage = error.downcast_ref::<config::Error>().is_some();
-            ExitCode::from(if usage { 2 } else { 1 })
+            ExitCode::from(exit_code(&error))
         }
     }
 }
@@ -71,22 +72,43 @@ where
     Fut: Future<Output = anyhow::Result<(Service, Authenticator)>>,
 {
     let layers = Layers::of_process(Vec::new(), Vec::new());
-    let settings: Settings<C> = config::load(&layers)?.config;
-    let telemetry = telemetry::start(name, &settings.telemetry)?;
-    let metrics = telemetry.metrics();
+    let loaded: Loaded<Settings<C>> = config::load(&layers)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
-        let shutdown = shutdown_on_signal()?;
-        let readiness = Readiness::default();
-        let Settings { http, grpc, admin, service, .. } = settings;
-        let listeners = Config { http, grpc, admin };
-        let process = Process::bind(&listeners, readiness.clone(), metrics).await?;
-        let surroundings = Surroundings { addresses: process.addresses(), readiness };
-        let (service, authenticator) =
-            build(service, surroundings).await.context("cannot be built")?;
-        process.serve(vec![service], authenticator, shutdown).await
+        let telemetry = telemetry::start(name, &loaded.config.telemetry)?;
+        let ended = run(loaded, build, telemetry.metrics()).await;
+        telemetry.stop().await;
+        ended
     });
     runtime.shutdown_timeout(RUNTIME_TIMEOUT);
-    telemetry.stop();
     ended
+}
+
+async fn run<C, F, Fut>(
+    loaded: Loaded<Settings<C>>,
+    build: F,
+    metrics: telemetry::Metrics,
+) -> anyhow::Result<()>
+where
+    F: FnOnce(C, Surroundings) -> Fut,
+    Fut: Future<Output = anyhow::Result<(Service, Authenticator)>>,
+{
+    let signals = Signals::watch()?;
+    let readiness = Readiness::default();
+    let Settings { http, grpc, admin, service, .. } = loaded.config;
+    let behind_tls = http.tls_terminated_upstream;
+    let listeners = Config { http, grpc, admin }.keep_chosen_ports(&loaded.explained);
+    let serve = async {
+        let process = Process::bind(&listeners, readiness.clone(), metrics).await?;
+        let addresses = process.addresses();
+        let surroundings = Surroundings { addresses, readiness, behind_tls };
+        // Nothing has to be finished yet when the stop comes this early.
+        let Some(built) = signals.stop().run_until_cancelled(build(service, surroundings)).await
+        else {
+            return Ok(());
+        };
+        let (service, authenticator) = built.context("cannot be built")?;
+        process.serve(vec![service], authenticator, signals.stop()).await
+    };
+    signals.run(serve).await
 }

@@ -1,8 +1,10 @@
 //! Sections `http`, `grpc` and `admin`.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
+
+use crate::config::Origin;
 
 /// Where one server listens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -12,7 +14,8 @@ pub struct Listener {
     pub address: IpAddr,
     /// The port; 0 picks a free one.
     pub port: u16,
-    /// When the port is taken: try the next ones (a default port moves, a chosen one does not).
+    /// When the port is taken: try the next ones. Unless this is set, too, a port that somebody
+    /// chose does not move.
     pub port_may_move: bool,
     /// Another program in front terminates TLS; demanded for an address beyond loopback.
     pub tls_terminated_upstream: bool,
@@ -54,6 +57,47 @@ impl Default for Config {
             http: Listener::on_loopback(8080),
             grpc: Listener::on_loopback(8081),
             admin: Listener::on_loopback(8083),
+        }
+    }
+}
+
+impl Config {
+    /// Lets only default ports move: `explained` says who chose which, as the loader tells it.
+    #[must_use]
+    pub fn keep_chosen_ports(mut self, explained: &BTreeMap<String, (String, Origin)>) -> Self {
+        let listeners =
+            [("http", &mut self.http), ("grpc", &mut self.grpc), ("admin", &mut self.admin)];
+        for (section, listener) in listeners {
+            let chosen = |key: &str| {
+                let told = explained.get(&format!("{section}.{key}"));
+                told.is_some_and(|(_, origin)| *origin != Origin::Default)
+            };
+            if chosen("port") && !chosen("port_may_move") {
+                listener.port_may_move = false;
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_somebody_chose_does_not_move() {
+        let origins = |keys: &[&str]| -> BTreeMap<String, (String, Origin)> {
+            let env = |key: &&str| ((*key).to_owned(), (String::new(), Origin::Env("E".into())));
+            keys.iter().map(env).collect()
+        };
+        for (chosen, moves) in [
+            (&[][..], true),
+            (&["grpc.port"], true),
+            (&["http.port"], false),
+            (&["http.port", "http.port_may_move"], true),
+        ] {
+            let config = Config::default().keep_chosen_ports(&origins(chosen));
+            assert_eq!(config.http.port_may_move, moves, "{chosen:?}");
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) async fn run(context: &Context) -> Result<(), Error> {
     if services.is_empty() {
         return Err(Error::Failed("no service has started yet; try again shortly".to_owned()));
     }
-    let waiting = services.iter().filter(|service| !serves(service));
+    let waiting = services.iter().filter(|service| service["state"] != "ready");
     let waiting: Vec<&str> = waiting.filter_map(|service| service["name"].as_str()).collect();
     if waiting.is_empty() {
         return Ok(());
@@ -35,9 +35,4 @@ pub(crate) async fn run(context: &Context) -> Result<(), Error> {
 /// The services of a status.
 pub(crate) fn services(status: &Value) -> &[Value] {
     status["services"].as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-/// Whether a service does its job, be it with a restriction that its reason names.
-fn serves(service: &Value) -> bool {
-    matches!(service["state"].as_str(), Some("ready" | "degraded"))
 }

@@ -2,7 +2,7 @@
 
 use std::{fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
 const COLUMNS: Columns = &[
     ("NAME", "/name"),
     ("ROLE", "/role"),
+    ("ALL PROJECTS", "/all_projects"),
     ("PROJECTS", "/projects"),
     ("CREATED BY", "/created_by"),
     ("EXPIRES", "/expires_at"),
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     /// Make a token. Its secret is shown this once.
     #[command(after_help = "Example: commandcenter token create --name ci --role operator \
                             --project web --out ci.token")]
+    #[command(group = ArgGroup::new("reach").args(["project", "all_projects"]).required(true))]
     Create {
         /// What it is for.
         #[arg(long)]
@@ -34,9 +36,12 @@ pub(crate) enum Command {
         /// What it may do.
         #[arg(long, value_enum)]
         role: Role,
-        /// Only in this project; may be given several times. All projects otherwise.
+        /// Only in this project; may be given several times.
         #[arg(short, long)]
         project: Vec<String>,
+        /// In all projects, also those to come.
+        #[arg(long)]
+        all_projects: bool,
         /// Days until it stops working; never otherwise.
         #[arg(long, value_name = "DAYS")]
         expires_in_days: Option<u32>,
@@ -57,14 +62,22 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Error
     let Context { client, output } = context;
     match command {
         Command::List => output.list(&client.get(&["tokens"], &[]).await?, COLUMNS),
-        Command::Create { name, role, project, expires_in_days, out } => {
+        Command::Create { name, role, project, all_projects, expires_in_days, out } => {
             // Before the token is made: a secret that cannot be written would be lost.
             let file = out.as_ref().map(private_file).transpose()?;
-            let mut body = json!({ "name": name, "role": role.as_str(), "projects": project });
+            let mut body = json!({
+                "name": name, "role": role.as_str(),
+                "all_projects": all_projects, "projects": project,
+            });
             if let Some(days) = expires_in_days {
                 body["expires_in_days"] = json!(days);
             }
-            let mut token = client.post(&["tokens"], &body).await?;
+            let made = client.post(&["tokens"], &body).await;
+            if let (Err(_), Some(out)) = (&made, &out) {
+                // An empty file would be in the way of the next attempt.
+                let _ = std::fs::remove_file(out);
+            }
+            let mut token = made?;
             let Some(mut file) = file else {
                 output.note("this is the only time that the secret is shown");
                 return output.data(&token, |token| secret_of(token).to_owned());

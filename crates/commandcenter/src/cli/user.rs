@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Subcommand, ValueEnum};
+use clap::{ArgGroup, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -51,15 +51,19 @@ pub(crate) enum Command {
     /// List users.
     List,
     /// Make a user. Asks for the password unless a file has it.
+    #[command(group = ArgGroup::new("reach").args(["project", "all_projects"]).required(true))]
     Add {
         /// The name to sign in with.
         name: String,
         /// What the user may do.
         #[arg(long, value_enum)]
         role: Role,
-        /// Only in this project; may be given several times. All projects otherwise.
+        /// Only in this project; may be given several times.
         #[arg(short, long)]
         project: Vec<String>,
+        /// In all projects, also those to come.
+        #[arg(long)]
+        all_projects: bool,
         /// A file with the password; `-` is standard input.
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
@@ -74,7 +78,7 @@ pub(crate) enum Command {
         /// Only in this project; may be given several times.
         #[arg(short, long, conflicts_with = "all_projects")]
         project: Vec<String>,
-        /// In all projects.
+        /// In all projects, also those to come.
         #[arg(long)]
         all_projects: bool,
         /// A file with a new password; `-` is standard input. Ends the user's sessions.
@@ -92,14 +96,14 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Error
     let Context { client, output } = context;
     match command {
         Command::List => output.list(&client.get(&["users"], &[]).await?, COLUMNS),
-        Command::Add { name, role, project, password_file } => {
+        Command::Add { name, role, project, all_projects, password_file } => {
             let password = match password_file {
                 Some(file) => read_secret(&file)?,
                 None => ask_password(output)?,
             };
             let user = json!({
-                "name": name, "role": role.as_str(), "projects": project,
-                "password": password.expose_secret(),
+                "name": name, "role": role.as_str(), "password": password.expose_secret(),
+                "all_projects": all_projects, "projects": project,
             });
             output.object(&client.post(&["users"], &user).await?, COLUMNS)
         }
@@ -108,7 +112,9 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Error
             if let Some(role) = role {
                 change["role"] = json!(role.as_str());
             }
-            if all_projects || !project.is_empty() {
+            if all_projects {
+                change["all_projects"] = json!(true);
+            } else if !project.is_empty() {
                 change["projects"] = json!(project);
             }
             if let Some(file) = password_file {

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::{Host, Url};
 
-use crate::{cli::Global, error::Error};
+use crate::{cli::Global, error::Error, servers};
 
 /// The file in which a running instance says where it listens.
 pub(crate) const INSTANCE_FILE: &str = "instance.json";
@@ -79,35 +79,60 @@ impl InstanceFile {
 
 /// The instance that runs with a data directory, as its first administrator.
 pub(crate) fn of_data_dir(dir: &Path) -> Result<Instance, Error> {
-    let url = InstanceFile::read(dir)?.url()?;
-    Ok(Instance { url, token: read_token(&dir.join(TOKEN_FILE))? })
+    let file = InstanceFile::read(dir)?;
+    Ok(Instance { url: file.url()?, token: first_token(dir, &file)? })
+}
+
+/// The first administrator's token, if the instance that says where it listens still runs. After a
+/// kill -9 its file stays, and somebody else may listen there.
+fn first_token(dir: &Path, file: &InstanceFile) -> Result<SecretString, Error> {
+    let holder = servers::holder(dir).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => Error::NoInstance { dir: dir.to_owned() },
+        _ => Error::Unreadable {
+            what: "who runs on the data directory in",
+            path: dir.join("lock"),
+            remedy: "run the command as the account that runs CommandCenter",
+            source,
+        },
+    })?;
+    if holder.is_none() || holder != file.pid {
+        return Err(Error::NoInstance { dir: dir.to_owned() });
+    }
+    read_token(&dir.join(TOKEN_FILE))
 }
 
 /// Finds the instance that the options name.
 pub(crate) fn find(global: &Global) -> Result<Instance, Error> {
     let dir = global.data_dir();
-    let url = match &global.url {
-        Some(url) => parse_url(url)?,
-        None => InstanceFile::read(&dir)?.url()?,
+    let Some(url) = &global.url else {
+        let file = InstanceFile::read(&dir)?;
+        let url = safe(file.url()?)?;
+        let token = match &global.token_file {
+            Some(file) => read_token(file)?,
+            None => first_token(&dir, &file)?,
+        };
+        return Ok(Instance { url, token });
     };
+    let url = safe(parse_url(url)?)?;
+    // The token of this machine's instance is nobody else's business.
+    let token_file = global.token_file.as_ref().ok_or_else(|| {
+        Error::Usage(format!(
+            "say which token to show {url}: name its file with --token-file or \
+             COMMANDCENTER_TOKEN_FILE"
+        ))
+    })?;
+    Ok(Instance { url, token: read_token(token_file)? })
+}
+
+/// Refuses an address that a token would reach in clear text over the network.
+fn safe(url: Url) -> Result<Url, Error> {
     if url.scheme() == "http" && !is_loopback(&url) {
         return Err(Error::Usage(format!(
             "{url} would carry your token in clear text over the network; use https there, or run \
              the command on that machine"
         )));
     }
-    let token_file = match (&global.token_file, &global.url) {
-        (Some(file), _) => file.clone(),
-        (None, None) => dir.join(TOKEN_FILE),
-        // The token of this machine's instance is nobody else's business.
-        (None, Some(_)) => {
-            return Err(Error::Usage(format!(
-                "say which token to show {url}: name its file with --token-file or \
-                 COMMANDCENTER_TOKEN_FILE"
-            )));
-        }
-    };
-    Ok(Instance { url, token: read_token(&token_file)? })
+    Ok(url)
 }
 
 /// Reads a secret from a file, without the line end that editors leave; `-` is standard input.

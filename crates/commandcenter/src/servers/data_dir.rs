@@ -14,7 +14,7 @@
 
 use std::env;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -23,11 +23,14 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::account::Account;
-use super::{Config, Error};
+use super::{Config, Error, ephemeral};
 
 /// A unix socket's path has 107 bytes; this is what our part of it takes.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 const SOCKET_IN_DIR: &str = "/postgres/socket/.s.PGSQL.5432";
+
+/// Held by the process that runs on the data directory, names its pid.
+pub(crate) const LOCK_FILE: &str = "lock";
 
 /// A pid and a line feed fit well.
 const PID_BYTES_MAX: u64 = 32;
@@ -56,7 +59,7 @@ pub(super) struct DataDir {
 
 impl DataDir {
     pub(super) fn open(config: &Config) -> Result<Self, Error> {
-        let ephemeral = config.ephemeral.then(temporary).transpose()?;
+        let ephemeral = config.ephemeral.then(ephemeral::make).transpose()?;
         let wanted = ephemeral.as_ref().map_or(config.data_dir.as_path(), TempDir::path);
         let path = make(wanted)?;
         let bytes_max = SOCKET_PATH_BYTES_MAX - SOCKET_IN_DIR.len();
@@ -65,7 +68,7 @@ impl DataDir {
         }
         let lock = lock(&path)?;
         let account = Account::of_servers(&path.join("postgres/data"));
-        if account.switch {
+        if account.switch && config.runs_servers() {
             let mode = fs::metadata(&path).map_err(Error::file("look at", &path))?.mode();
             set_mode(&path, mode | 0o011)?;
             check_reach(&path, account)?;
@@ -113,20 +116,32 @@ impl DataDir {
         chown(path, uid, gid).map_err(Error::file("change the owner of", path))
     }
 
-    /// The folder of programs that the servers' account can run: `runtime`, or else a copy of it
-    /// here. A checkout below `/root` is closed to everyone but root.
-    pub(super) async fn programs(&self, runtime: &Path) -> Result<PathBuf, Error> {
-        for program in ["postgres/bin/postgres", "nats/nats-server"].map(|it| runtime.join(it)) {
+    /// The folder of the programs that are needed and that the servers' account can run:
+    /// `runtime`, or else a copy of it here. A checkout below `/root` is closed to everyone but
+    /// root.
+    pub(super) async fn programs(
+        &self,
+        runtime: &Path,
+        needed: &[&'static str],
+    ) -> Result<PathBuf, Error> {
+        for part in needed {
+            let program = match *part {
+                "postgres" => runtime.join("postgres/bin/postgres"),
+                _ => runtime.join("nats/nats-server"),
+            };
             if !program.exists() {
                 return Err(Error::NoProgram { program });
             }
+        }
+        if needed.is_empty() {
+            return Ok(runtime.to_owned());
         }
         let runtime = runtime.canonicalize().map_err(Error::file("find", runtime))?;
         if !self.account.switch || check_reach(&runtime, self.account).is_ok() {
             return Ok(runtime);
         }
         let copies = self.path.join("programs");
-        for part in ["postgres", "nats"] {
+        for part in needed {
             copy_program(&runtime.join(part), &copies.join(part)).await?;
         }
         Ok(copies)
@@ -154,37 +169,52 @@ async fn copy_program(from: &Path, to: &Path) -> Result<(), Error> {
     Err(Error::Failed { program: "cp", output: said })
 }
 
-fn temporary() -> Result<TempDir, Error> {
-    let made = tempfile::Builder::new().prefix("commandcenter-").tempdir();
-    made.map_err(Error::file("make a folder in", &env::temp_dir()))
-}
-
 /// Makes the folder if it is missing and answers its absolute path.
 fn make(path: &Path) -> Result<PathBuf, Error> {
     if !path.exists() {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        // The servers' account has to pass through what leads there.
+        let parent = path.parent().unwrap_or(path);
+        let made = DirBuilder::new().recursive(true).mode(0o755).create(parent);
+        made.map_err(Error::file("make", parent))?;
+        let made = DirBuilder::new().mode(0o700).create(path);
         made.map_err(Error::file("make the data directory", path))?;
     }
     path.canonicalize().map_err(Error::file("find the data directory", path))
 }
 
 fn lock(dir: &Path) -> Result<File, Error> {
-    let path = dir.join("lock");
+    let path = dir.join(LOCK_FILE);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let mut file = options.open(&path).map_err(Error::file("open", &path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            file.take(PID_BYTES_MAX).read_to_string(&mut pid).ok();
-            return Err(Error::InUse { dir: dir.to_owned(), pid: pid.trim().to_owned() });
+            let pid = pid_of_lock(dir).map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
+            return Err(Error::InUse { dir: dir.to_owned(), pid });
         }
         Err(TryLockError::Error(source)) => return Err(Error::file("lock", &path)(source)),
     }
     let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(Error::file("write", &path))?;
     Ok(file)
+}
+
+/// The process that wrote the lock of a data directory; it may be gone.
+pub(crate) fn pid_of_lock(dir: &Path) -> Option<i32> {
+    let mut pid = String::new();
+    let file = File::open(dir.join(LOCK_FILE)).ok()?;
+    file.take(PID_BYTES_MAX).read_to_string(&mut pid).ok()?;
+    pid.trim().parse().ok()
+}
+
+/// The process that runs on a data directory now.
+pub(crate) fn holder(dir: &Path) -> io::Result<Option<i32>> {
+    match File::open(dir.join(LOCK_FILE))?.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Ok(pid_of_lock(dir)),
+        Err(TryLockError::Error(error)) => Err(error),
+        Ok(()) => Ok(None),
+    }
 }
 
 /// Refuses a path that has a folder which `account` cannot enter.

@@ -18,6 +18,8 @@ pub enum Error {
          choose another directory with --data-dir", dir.display()
     )]
     InUse { dir: PathBuf, pid: String },
+    #[error("the start was interrupted; no server runs")]
+    Interrupted,
     #[error(
         "the servers run as the account {account}, which cannot enter {}: allow it with \
          `chmod o+x`, or choose a directory that it can reach, as /var/lib/commandcenter",

@@ -18,8 +18,9 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::data_dir::DataDir;
+use super::leftover::{self, Left};
 use super::supervise::Program;
-use super::{Error, leftover, secrets};
+use super::{Error, secrets};
 
 const USER: &str = "commandcenter";
 
@@ -35,6 +36,16 @@ const MEMORY_STORE_BYTES_MAX: u64 = 64 << 20;
 const GREETING_TIMEOUT: Duration = Duration::from_millis(500);
 const GREETING_BYTES_MAX: u64 = 16 << 10;
 
+/// Where a running server writes its pid, in a data directory.
+pub(super) const PID_FILE: &str = "nats/store/nats.pid";
+
+const QUIT: Signal = Signal::SIGTERM;
+
+/// A NATS that a killed process left on a data directory.
+pub(super) fn left(data_dir: &Path) -> Left<'_> {
+    Left { name: "nats", executable: "nats-server", folder: data_dir, quit: QUIT }
+}
+
 /// How to run NATS and how to reach it.
 pub(super) struct Nats {
     pub(super) program: Program,
@@ -48,7 +59,7 @@ pub(super) async fn prepare(dir: &DataDir, programs: &Path) -> Result<Nats, Erro
     let folder = dir.passage("nats")?;
     let store = dir.servers_folder("nats/store")?;
     let log = dir.own_folder("logs")?.join("nats.log");
-    let pid_file = store.join("nats.pid");
+    let pid_file = dir.path().join(PID_FILE);
     let server_name = format!("commandcenter-{}", Uuid::new_v4().simple());
     let mut program = Program {
         name: "nats",
@@ -57,10 +68,10 @@ pub(super) async fn prepare(dir: &DataDir, programs: &Path) -> Result<Nats, Erro
         folder: folder.clone(),
         account: dir.account,
         log,
-        quit: Signal::SIGTERM,
+        quit: QUIT,
         ready: Arc::new(|_| Box::pin(async { false })),
     };
-    leftover::end(&program, &pid_file).await?;
+    leftover::end(left(&program.folder), &pid_file).await?;
     let port = port(&secrets_folder.join("nats.port"))?;
     let name = server_name.clone();
     program.ready = Arc::new(move |_| {
@@ -84,7 +95,10 @@ pub(super) async fn prepare(dir: &DataDir, programs: &Path) -> Result<Nats, Erro
     let with_password = format!("nats://{USER}:{}@127.0.0.1:{port}", password.expose());
     secrets::write(&secrets_folder.join("nats.url"), &Secret::from(with_password))?;
     let url = Secret::from(format!("nats://127.0.0.1:{port}"));
-    Ok(Nats { program, config: bus::Config { url, user: USER.to_owned(), password } })
+    Ok(Nats {
+        program,
+        config: bus::Config { url, user: USER.to_owned(), password, ..bus::Config::default() },
+    })
 }
 
 /// The port of the last time, unless somebody else has taken it meanwhile.

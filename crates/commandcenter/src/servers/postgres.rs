@@ -13,8 +13,9 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::data_dir::DataDir;
+use super::leftover::{self, Left};
 use super::supervise::Program;
-use super::{Error, leftover, secrets};
+use super::{Error, secrets};
 
 /// Owns the database and is no superuser.
 const OWNER: &str = "commandcenter";
@@ -46,6 +47,17 @@ const SETTINGS: [&str; 16] = [
     "log_min_error_statement=panic",
 ];
 
+/// Where a running server writes its pid, in a data directory.
+pub(super) const PID_FILE: &str = "postgres/data/postmaster.pid";
+
+/// Ends sessions at once and writes a checkpoint.
+const QUIT: Signal = Signal::SIGINT;
+
+/// A Postgres that a killed process left on a data directory.
+pub(super) fn left(data_dir: &Path) -> Left<'_> {
+    Left { name: "postgres", executable: "postgres", folder: data_dir, quit: QUIT }
+}
+
 /// How to run Postgres and how to reach it.
 pub(super) struct Postgres {
     pub(super) program: Program,
@@ -71,7 +83,7 @@ pub(super) async fn prepare(dir: &DataDir, programs: &Path) -> Result<Postgres, 
     let folder = dir.passage("postgres")?;
     dir.servers_folder("postgres/socket")?;
     let data = folder.join("data");
-    let status_file = data.join("postmaster.pid");
+    let status_file = dir.path().join(PID_FILE);
     let program = Program {
         name: "postgres",
         executable: programs.join("postgres/bin/postgres"),
@@ -79,7 +91,7 @@ pub(super) async fn prepare(dir: &DataDir, programs: &Path) -> Result<Postgres, 
         folder,
         account: dir.account,
         log: dir.own_folder("logs")?.join("postgres.log"),
-        quit: Signal::SIGINT, // ends sessions at once and writes a checkpoint
+        quit: QUIT,
         ready: Arc::new({
             let status_file = status_file.clone();
             move |pid| {
@@ -88,7 +100,7 @@ pub(super) async fn prepare(dir: &DataDir, programs: &Path) -> Result<Postgres, 
             }
         }),
     };
-    leftover::end(&program, &status_file).await?;
+    leftover::end(left(&program.folder), &status_file).await?;
     if !data.exists() {
         initdb(dir, &program, &passwords.superuser).await?;
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Shutdown;
+use chassis::readiness::State;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use nix::sys::signal::{Signal, kill};
@@ -42,7 +43,7 @@ pub(super) struct Program {
     pub(super) name: &'static str,
     pub(super) executable: PathBuf,
     pub(super) arguments: Vec<OsString>,
-    /// What it works in and names in its arguments; this is how we know it again.
+    /// What it works in.
     pub(super) folder: PathBuf,
     pub(super) account: Account,
     pub(super) log: PathBuf,
@@ -100,6 +101,20 @@ impl Status {
             restarts: 0,
             last_end: None,
             log: program.log.clone(),
+        }
+    }
+}
+
+impl Status {
+    /// What it means for those who need the server.
+    pub(super) fn state(&self) -> State {
+        match (self.pid, &self.last_end) {
+            (Some(_), _) if self.ready => State::Ready,
+            (None, Some(end)) => State::Failed(format!(
+                "it ended by itself ({end}) and is started again; {} says more",
+                self.log.display()
+            )),
+            _ => State::Starting,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What clients and people need to know once the instance is up.
 
 use std::{
-    fs,
+    env, fs,
     io::{self, Write as _},
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt as _,
@@ -23,6 +23,10 @@ const FIRST_IMPORT_MARK: &str = "first-import.done";
 /// The project that the first import goes to.
 const FIRST_PROJECT: &str = "commandcenter";
 
+/// From the start of the services until all serve, before the log says what is missing; a first
+/// start migrates and loads a model.
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// What to announce, and where.
 pub(super) struct Announcement {
     pub(super) data_dir: PathBuf,
@@ -30,7 +34,6 @@ pub(super) struct Announcement {
     pub(super) ephemeral: bool,
     pub(super) first_import: Option<PathBuf>,
     pub(super) readiness: Readiness,
-    pub(super) timeout: Duration,
 }
 
 /// Writes the instance file at once, and greets when every service serves.
@@ -38,11 +41,10 @@ pub(super) async fn when_ready(announcement: Announcement) {
     if let Err(error) = write_instance(&announcement) {
         tracing::error!(error = format!("{error:#}"), "commands will not find this instance");
     }
-    if tokio::time::timeout(announcement.timeout, announcement.readiness.ready()).await.is_err() {
+    while tokio::time::timeout(READY_TIMEOUT, announcement.readiness.ready()).await.is_err() {
         for (service, report) in announcement.readiness.reports() {
             tracing::error!(service, state = ?report.state, "not ready in time, still trying");
         }
-        return;
     }
     greet(&announcement);
     if let Err(error) = first_import(&announcement).await {
@@ -83,6 +85,7 @@ fn greet(announcement: &Announcement) {
     let Some(http) = announcement.addresses.http else { return };
     let data_dir = announcement.data_dir.display();
     let kept = if announcement.ephemeral { ", removed at the end" } else { "" };
+    let path = path_to_us().unwrap_or_default();
     // A closed standard output must not end the services.
     let _ = writeln!(
         io::stdout(),
@@ -91,12 +94,20 @@ fn greet(announcement: &Announcement) {
          \x20 API token      {data_dir}/{TOKEN_FILE}\n\
          \x20 data           {data_dir}{kept}\n\n\
          Next steps:\n\
-         \x20 export COMMANDCENTER_DATA_DIR={data_dir}\n\
+         {path}\x20 export COMMANDCENTER_DATA_DIR={data_dir}\n\
          \x20 commandcenter search 'kill -9'\n\
          \x20 commandcenter source add feed URL --project P --schedule hourly\n\
          \x20 commandcenter import FOLDER --project P --wait\n\n\
          Ctrl-C stops it; the data stays for the next start."
     );
+}
+
+/// The line that makes the shell find this program, unless it does.
+fn path_to_us() -> Option<String> {
+    let folder = env::current_exe().ok()?.parent()?.to_owned();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).any(|it| it.join("commandcenter").is_file());
+    (!found).then(|| format!("\x20 export PATH=\"{}:$PATH\"\n", folder.display()))
 }
 
 async fn first_import(announcement: &Announcement) -> anyhow::Result<()> {

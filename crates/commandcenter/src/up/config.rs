@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use chassis::process::Listener;
 use serde::{Deserialize, Serialize};
 
-use crate::servers::Servers;
-
 /// Connections that the services of one process share.
 const CONNECTIONS_MAX: u32 = 24;
 
@@ -75,17 +73,6 @@ impl Config {
         self.knowledge
             .model_dir
             .get_or_insert_with(|| runtime_dir.join("model").join("all-MiniLM-L6-v2"));
-    }
-
-    /// Points at the servers of our own.
-    pub(super) fn use_servers(&mut self, servers: &Servers) {
-        for (setting, url) in [("database.url", &self.database.url), ("bus.url", &self.bus.url)] {
-            if !url.is_empty() {
-                tracing::warn!(setting, "passed over: `up` runs servers of its own");
-            }
-        }
-        self.database.url = servers.database_url.clone();
-        self.bus = servers.nats.clone();
     }
 }
 

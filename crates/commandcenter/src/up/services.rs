@@ -49,6 +49,7 @@ pub(super) async fn build(
     let own = endpoint(config, "hub", grpc)?;
     let hub = hub::service(hub::Parts {
         config: config.hub.clone(),
+        behind_tls: config.http.tls_terminated_upstream,
         jobs: config.jobs.clone(),
         pool,
         bus,
@@ -68,5 +69,6 @@ fn endpoint(config: &Config, service: &str, grpc: SocketAddr) -> anyhow::Result<
         .service_token_files
         .get(service)
         .with_context(|| format!("hub.service_token_files names no file for {service}"))?;
-    Ok(Endpoint { url: format!("http://{grpc}"), token: servers::password(file)? })
+    let token = servers::password(file)?;
+    Ok(Endpoint { url: format!("http://{grpc}"), token, ca_file: None })
 }

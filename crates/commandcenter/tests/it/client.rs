@@ -30,6 +30,8 @@ const TOKEN: &str = "cc_token-of-the-fake-instance";
 struct Instance {
     site: Site,
     dir: TempDir,
+    /// Held, as by a process that runs.
+    lock: fs::File,
 }
 
 /// How a command ended.
@@ -47,7 +49,16 @@ impl Instance {
         let instance = json!({ "http": site.url, "pid": std::process::id(), "version": "0.1.0" });
         fs::write(dir.path().join("instance.json"), instance.to_string()).expect("written");
         fs::write(dir.path().join("admin.token"), format!("{TOKEN}\n")).expect("written");
-        Self { site, dir }
+        let lock = dir.path().join("lock");
+        fs::write(&lock, format!("{}\n", std::process::id())).expect("written");
+        let lock = fs::File::open(lock).expect("it is there");
+        lock.try_lock().expect("nobody holds it");
+        Self { site, dir, lock }
+    }
+
+    /// Lets go of the data directory as a kill -9 does: its files stay.
+    fn end(&self) {
+        self.lock.unlock().expect("it was ours");
     }
 
     /// Answers a path below `/api` with 200 and JSON.

@@ -1,4 +1,7 @@
-//! The private servers of `up`: started, hurt, left behind, and closed to strangers.
+//! The private servers of `up`: started, hurt, and closed to strangers.
+
+mod given;
+mod left_behind;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -6,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use chassis::{Shutdown, config::Secret};
 use commandcenter::servers::{Config, Error, Servers, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
@@ -24,17 +28,25 @@ fn data_dir() -> TempDir {
 }
 
 fn config(data_dir: &Path) -> Config {
-    Config { data_dir: data_dir.to_owned(), runtime_dir: runtime(), ephemeral: false }
+    Config {
+        data_dir: data_dir.to_owned(),
+        runtime_dir: runtime(),
+        ephemeral: false,
+        database_url: Secret::default(),
+        nats: bus::Config::default(),
+    }
 }
 
 async fn start(data_dir: &Path) -> Servers {
-    Servers::start(&config(data_dir)).await.unwrap_or_else(|e| panic!("{}", chain(&e)))
+    Servers::start(&config(data_dir), &Shutdown::new())
+        .await
+        .unwrap_or_else(|e| panic!("{}", chain(&e)))
 }
 
 /// Servers in a folder of their own that do not wait for the disk.
 async fn start_ephemeral() -> Servers {
     let config = Config { ephemeral: true, ..config(Path::new("/nonexistent")) };
-    Servers::start(&config).await.unwrap_or_else(|e| panic!("{}", chain(&e)))
+    Servers::start(&config, &Shutdown::new()).await.unwrap_or_else(|e| panic!("{}", chain(&e)))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -112,57 +124,16 @@ async fn ctrl_c_on_the_terminal_reaches_no_server() {
     servers.stop().await;
 }
 
-#[tokio::test]
-async fn servers_left_behind_by_a_killed_process_are_ended() {
-    if let Some(dir) = std::env::var_os("SERVERS_VICTIM") {
-        let _servers = start(Path::new(&dir)).await;
-        kill(Pid::this(), Signal::SIGKILL).ok();
-    }
-    let dir = data_dir();
-    let name = "servers::servers_left_behind_by_a_killed_process_are_ended";
-    let victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
-        .env("SERVERS_VICTIM", dir.path())
-        .output()
-        .unwrap();
-    assert!(!victim.status.success());
-    let left = |file: &str| -> i32 {
-        let text = fs::read_to_string(dir.path().join(file)).expect("the pid file is there");
-        text.lines().next().unwrap().trim().parse().unwrap()
-    };
-    let left = [left("postgres/data/postmaster.pid"), left("nats/store/nats.pid")];
-    assert!(left.iter().all(|pid| runs(*pid)), "a kill -9 leaves them running");
-
-    let before = Instant::now();
-    let servers = start(dir.path()).await;
-    eprintln!("start after kill -9: {:?}", before.elapsed());
-    assert!(!left.iter().any(|pid| runs(*pid)), "and the next start ends them");
-    postgres(&servers).await.unwrap().ping().await.unwrap();
-    servers.stop().await;
-}
-
 fn runs(pid: i32) -> bool {
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
-}
-
-#[tokio::test]
-async fn a_pid_that_another_program_has_now_is_left_alone() {
-    let dir = data_dir();
-    start(dir.path()).await.stop().await;
-    let mut bystander = Command::new("sleep").arg("60").spawn().unwrap();
-    fs::write(dir.path().join("nats/store/nats.pid"), format!("{}", bystander.id())).unwrap();
-    let servers = start(dir.path()).await;
-    assert!(bystander.try_wait().unwrap().is_none(), "the bystander lives");
-    servers.stop().await;
-    bystander.kill().unwrap();
-    bystander.wait().unwrap();
 }
 
 #[tokio::test]
 async fn a_data_directory_has_one_process_at_a_time() {
     let dir = data_dir();
     let servers = start(dir.path()).await;
-    let error = Servers::start(&config(dir.path())).await.expect_err("it is in use");
+    let error =
+        Servers::start(&config(dir.path()), &Shutdown::new()).await.expect_err("it is in use");
     let text = error.to_string();
     assert!(matches!(error, Error::InUse { .. }), "{text}");
     assert!(text.contains(&std::process::id().to_string()), "{text}");
@@ -231,7 +202,7 @@ fn logs(dir: &Path) -> String {
 #[tokio::test]
 async fn an_ephemeral_instance_leaves_nothing() {
     let config = Config { ephemeral: true, ..config(Path::new("/nonexistent")) };
-    let servers = Servers::start(&config).await.unwrap();
+    let servers = Servers::start(&config, &Shutdown::new()).await.unwrap();
     let path = servers.data_dir().to_owned();
     postgres(&servers).await.unwrap().ping().await.unwrap();
     assert!(path.exists());
@@ -243,17 +214,17 @@ async fn an_ephemeral_instance_leaves_nothing() {
 async fn what_is_missing_or_closed_is_named() {
     let dir = data_dir();
     let empty = Config { runtime_dir: dir.path().to_owned(), ..config(dir.path()) };
-    let error = Servers::start(&empty).await.expect_err("there is no program");
+    let error = Servers::start(&empty, &Shutdown::new()).await.expect_err("there is no program");
     assert!(error.to_string().contains("scripts/runtime"), "{error}");
 
     let deep = dir.path().join("a".repeat(90));
-    let error = Servers::start(&config(&deep)).await.expect_err("no socket fits");
+    let error = Servers::start(&config(&deep), &Shutdown::new()).await.expect_err("no socket fits");
     assert!(error.to_string().contains("shorter"), "{error}");
 
     if geteuid().is_root() {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let inside = config(&dir.path().join("in"));
-        let error = Servers::start(&inside).await.expect_err("it is closed");
+        let error = Servers::start(&inside, &Shutdown::new()).await.expect_err("it is closed");
         assert!(matches!(error, Error::Closed { .. }), "{error}");
         assert!(error.to_string().contains(dir.path().to_str().unwrap()), "{error}");
     }
@@ -272,7 +243,9 @@ async fn programs_in_a_closed_folder_are_copied() {
     }
     let config = Config { runtime_dir: closed.path().to_owned(), ..config(dir.path()) };
     for _ in 0..2 {
-        let servers = Servers::start(&config).await.unwrap_or_else(|e| panic!("{}", chain(&e)));
+        let servers = Servers::start(&config, &Shutdown::new())
+            .await
+            .unwrap_or_else(|e| panic!("{}", chain(&e)));
         postgres(&servers).await.unwrap().ping().await.unwrap();
         servers.stop().await;
     }
@@ -283,7 +256,20 @@ async fn a_server_that_cannot_start_says_why() {
     let dir = data_dir();
     start(dir.path()).await.stop().await;
     fs::write(dir.path().join("postgres/data/PG_VERSION"), "9\n").unwrap();
-    let error = Servers::start(&config(dir.path())).await.expect_err("the version is wrong");
+    let error = Servers::start(&config(dir.path()), &Shutdown::new())
+        .await
+        .expect_err("the version is wrong");
     assert!(matches!(error, Error::NotReady { server: "postgres", .. }), "{error}");
     assert!(error.to_string().contains("version 9"), "{error}");
+}
+
+#[tokio::test]
+async fn folders_that_lead_to_a_new_data_directory_can_be_passed_through() {
+    let dir = data_dir();
+    let nested = dir.path().join("new/data");
+    start(&nested).await.stop().await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!(mode(&dir.path().join("new")), 0o755);
+    assert_eq!(mode(&nested) & 0o700, 0o700);
+    assert_eq!(mode(&nested) & 0o066, 0, "and nobody else looks into it");
 }

@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::auth::{TokenHash, Verify as _};
 use chassis::caller::{Role, Scope};
 use database::{Config, Error, TokenVerifier};
 use proto::Reason;
-use sqlx::PgPool;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr as _};
 use testkit::{Database, Postgres};
 
 static MIGRATOR: Migrator = sqlx::migrate!("tests/it/migrations");
@@ -52,6 +52,28 @@ async fn old_code_runs_on_a_newer_schema_and_refuses_an_edited_migration() {
     sqlx::query("UPDATE example._migrations SET checksum = 'edited'").execute(&pool).await.unwrap();
     let error = database::migrate(&pool, "example", &MIGRATOR).await.unwrap_err();
     assert!(matches!(error, Error::Migrate { schema: "example", .. }), "{error:?}");
+
+    // The failure holds nobody else up.
+    static NOTHING: Migrator = Migrator::DEFAULT;
+    let other = self::pool(&database).await;
+    let migrated = database::migrate(&other, "other", &NOTHING);
+    tokio::time::timeout(Duration::from_secs(10), migrated).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_takes_as_long_as_it_takes() {
+    let database = Postgres::start().await.database().await;
+    let config = Config { statement_timeout_ms: 200, ..config(&database.url) };
+    let pool = database::connect(&config).await.unwrap();
+    let slow = Migration::new(
+        1,
+        "slow".into(),
+        MigrationType::Simple,
+        AssertSqlSafe("SELECT pg_sleep(0.5)".to_owned()).into_sql_str(),
+        false,
+    );
+    let slow: &'static Migrator = Box::leak(Box::new(Migrator::with_migrations(vec![slow])));
+    database::migrate(&pool, "slow", slow).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,6 +95,18 @@ async fn a_server_that_never_comes_is_an_error_that_says_what_to_do() {
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     assert!(error.to_string().contains("database.url"));
 
+    // Longer than the first attempt may take, and the cause is told.
+    let closed = testkit::free_port();
+    let url = format!("postgres://me:secret@127.0.0.1:{closed}/x");
+    let before = Instant::now();
+    let config = Config { acquire_timeout_ms: 30_000, connect_wait_ms: 700, ..self::config(&url) };
+    let error = database::connect(&config).await.unwrap_err();
+    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+    let Error::Unreachable { source: sqlx::Error::Io(cause), .. } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(cause.kind(), std::io::ErrorKind::ConnectionRefused);
+
     for url in ["", "mysql://me:secret@x"] {
         let error = database::connect(&self::config(url)).await.unwrap_err();
         assert!(error.to_string().contains("DATABASE_URL"), "{error}");
@@ -86,8 +120,8 @@ async fn a_statement_that_runs_too_long_is_ended_by_the_server() {
     let config = Config { statement_timeout_ms: 50, ..config(&database.url) };
     let pool = database::connect(&config).await.unwrap();
     let error = sqlx::query("SELECT pg_sleep(30)").execute(&pool).await.unwrap_err();
-    assert!(database::is_transient(&error), "{error:?}");
-    assert_eq!(database::failure(error).reason, Reason::Unavailable);
+    assert!(!database::is_transient(&error), "{error:?}");
+    assert_eq!(database::failure(error).reason, Reason::Timeout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

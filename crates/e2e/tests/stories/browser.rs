@@ -83,6 +83,14 @@ impl Browser {
         self.command(&format!("element/{found}/value"), &json!({ "text": text })).await;
     }
 
+    /// Types into the first element that the selector finds, instead of what it holds. Keys alone
+    /// would not do: where the caret stands in a number is up to the browser.
+    pub(crate) async fn replace(&self, selector: &str, text: &str) {
+        let found = self.find(selector).await;
+        self.command(&format!("element/{found}/clear"), &json!({})).await;
+        self.command(&format!("element/{found}/value"), &json!({ "text": text })).await;
+    }
+
     /// Presses keys wherever the focus is.
     pub(crate) async fn press(&self, key: &str) {
         let focused = self.client.get(format!("{}/element/active", self.session)).send().await;

@@ -1,5 +1,6 @@
 //! A feed becomes searchable knowledge, edits become revisions, nothing comes twice.
 
+use serde_json::json;
 use testkit::{Response, Site};
 
 use crate::instance::{Instance, text};
@@ -23,6 +24,12 @@ async fn a_feed_is_polled_searched_and_revised() {
     site.serve("/feed.xml", rss("A schooner arrives", "The schooner Periwinkle moored at dawn."));
     let instance = Instance::start().await;
     let url = site.url("/feed.xml");
+    // Trying a feed needs no project, and makes none.
+    let tested = instance.json(&["source", "test", &url]);
+    assert_eq!((&tested["ok"], &tested["items"]), (&json!(true), &json!(1)), "{tested}");
+    let tested = instance.json(&["source", "test", &url, "--project", "p"]);
+    assert_eq!(tested["samples"], json!(["A schooner arrives"]), "{tested}");
+    assert_eq!(instance.json(&["project", "list"])["items"], json!([]));
     let added = instance.json(&[
         "source",
         "add",

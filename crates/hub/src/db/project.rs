@@ -15,7 +15,7 @@ pub(crate) struct Row {
     pub(crate) created_at: DateTime<Utc>,
 }
 
-/// Every project, by slug; there are few, and each request may need any of them.
+/// Every project, by slug; how many there may be is limited where they are made.
 pub(crate) async fn all(db: impl PgExecutor<'_>) -> Result<Vec<Row>, Failure> {
     sqlx::query_as("SELECT id, slug, name, state, created_at FROM hub.project ORDER BY slug")
         .fetch_all(db)
@@ -33,6 +33,16 @@ pub(crate) async fn find(db: impl PgExecutor<'_>, key: &str) -> Result<Option<Ro
     .fetch_optional(db)
     .await
     .map_err(failure)
+}
+
+/// How many projects there are, with the table locked so that nobody adds one meanwhile.
+pub(crate) async fn count_locked(tx: &mut sqlx::PgConnection) -> Result<i64, Failure> {
+    sqlx::query("LOCK TABLE hub.project IN SHARE ROW EXCLUSIVE MODE")
+        .execute(&mut *tx)
+        .await
+        .map_err(failure)?;
+    let count = sqlx::query_scalar("SELECT count(*) FROM hub.project");
+    count.fetch_one(tx).await.map_err(failure)
 }
 
 /// Adds a project; none when the slug is taken.

@@ -2,13 +2,16 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use proto::{Failure, ProjectId, Reason, ingestion::v1 as wire, time::to_wire};
+use serde_json::json;
 
 use super::input::{ItemResult, NewDocument};
 use crate::{
     app::App,
+    audit::{self, Act},
     clients::{INGESTION, refused},
     identity::Identity,
     priority::Priority,
+    projects::{self, Target},
 };
 
 /// Documents a request.
@@ -54,22 +57,43 @@ pub(super) async fn submit(
             format!("send 1 to {DOCUMENTS_MAX} documents a request, not {count}"),
         ));
     }
-    let mut results = vec![ItemResult::default(); count];
+    let mut targets = Vec::new();
+    let results = deliver(app, who, documents, &mut targets).await;
+    if let Err(failure) = &results {
+        for (_, target) in &targets {
+            projects::withdraw(app, who, target, failure).await;
+        }
+    }
+    results
+}
+
+/// Sends the documents to their projects, which are noted by the names that the request gives.
+async fn deliver(
+    app: &App,
+    who: &Identity,
+    documents: Vec<NewDocument>,
+    targets: &mut Vec<(String, Target)>,
+) -> Result<Vec<ItemResult>, Failure> {
+    let mut results = vec![ItemResult::default(); documents.len()];
     let mut batches: Vec<Batch> = Vec::new();
-    let mut projects: Vec<(String, ProjectId)> = Vec::new();
     for (place, document) in documents.into_iter().enumerate() {
-        let project = match projects.iter().find(|(key, _)| *key == document.project) {
-            Some((_, id)) => *id,
-            None => {
-                let id = super::project(app, who, &document.project).await?;
-                projects.push((document.project.clone(), id));
-                id
+        // First what may be refused: a refused document makes no project.
+        let content = match content(&document) {
+            Ok(content) => content,
+            Err(failure) => {
+                results[place] = ItemResult::refused(document.external_id, failure);
+                continue;
             }
         };
-        match content(&document) {
-            Ok(content) => add(&mut batches, place, project, document, content),
-            Err(failure) => results[place] = ItemResult::refused(document.external_id, failure),
-        }
+        let project = match targets.iter().find(|(key, _)| *key == document.project) {
+            Some((_, target)) => target.id,
+            None => {
+                let target = projects::ensure(app, who, &document.project).await?;
+                targets.push((document.project.clone(), target.clone()));
+                target.id
+            }
+        };
+        add(&mut batches, place, project, document, content);
     }
     for batch in batches {
         send(app, who, batch, &mut results).await?;
@@ -109,6 +133,7 @@ async fn send(
     results: &mut [ItemResult],
 ) -> Result<(), Failure> {
     let (places, items): (Vec<usize>, Vec<wire::Item>) = batch.items.into_iter().unzip();
+    let (project, source) = (batch.project, batch.source.clone());
     let names: Vec<String> = items.iter().map(|item| item.external_id.clone()).collect();
     let request = wire::SubmitItemsRequest {
         project_id: batch.project.to_string(),
@@ -119,6 +144,7 @@ async fn send(
     };
     let answer = app.clients.intake(who)?.submit_items(request).await;
     let answer = answer.map_err(refused(INGESTION))?.into_inner();
+    record(app, who, project, &source, &answer).await;
     let mut answers = answer.results.into_iter();
     for (place, name) in places.into_iter().zip(names) {
         results[place] = match answers.next() {
@@ -143,6 +169,24 @@ async fn send(
         };
     }
     Ok(())
+}
+
+/// Records how many documents of a call were taken; the jobs that process them name each.
+async fn record(
+    app: &App,
+    who: &Identity,
+    project: ProjectId,
+    source: &str,
+    answer: &wire::SubmitItemsResponse,
+) {
+    let count = |outcome| answer.results.iter().filter(|it| it.outcome() == outcome).count();
+    use wire::item_result::Outcome::{Accepted, Refused, Unchanged};
+    let counts = json!({
+        "accepted": count(Accepted), "unchanged": count(Unchanged), "refused": count(Refused),
+    });
+    let source = if source.is_empty() { "manual" } else { source };
+    let act = Act::new("document.submit", source, &answer.source_id).of(Some(project));
+    audit::record_done(app, who, act.made(&counts)).await;
 }
 
 fn content(document: &NewDocument) -> Result<Vec<u8>, Failure> {

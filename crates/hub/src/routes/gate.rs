@@ -87,6 +87,13 @@ pub(crate) async fn nothing_here(
     error_page(failure)
 }
 
+/// A page that exists, with another method: a form's address that was opened by hand.
+pub(crate) async fn wrong_page_method(method: Method, uri: Uri) -> Response {
+    let text = format!("{} does not take {method}: go back and use the page's form", uri.path());
+    let failure = Failure::new(Reason::InvalidInput, text);
+    (StatusCode::METHOD_NOT_ALLOWED, error_page(failure)).into_response()
+}
+
 /// A path that exists, with another method.
 pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Response {
     let failure = Failure::new(

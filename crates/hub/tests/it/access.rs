@@ -67,8 +67,10 @@ fn body(path: &str) -> Value {
         "/api/sources/test" => json!({ "kind": "feed", "url": "https://b.example/f" }),
         "/api/knowledge/documents" => json!({ "project": "mine", "text": "x" }),
         "/api/knowledge/search" => json!({ "q": "x", "project": ["mine"] }),
-        "/api/users" => json!({ "name": "x", "password": "0123456789", "role": "viewer" }),
-        "/api/tokens" => json!({ "name": "x", "role": "viewer" }),
+        "/api/users" => json!({
+            "name": "x", "password": "0123456789", "role": "viewer", "all_projects": true,
+        }),
+        "/api/tokens" => json!({ "name": "x", "role": "viewer", "all_projects": true }),
         "/api/dead-letters/retry" | "/api/dead-letters/discard" => json!({ "project": "mine" }),
         _ => json!({}),
     }
@@ -151,6 +153,23 @@ async fn a_viewer_reads_and_never_writes() {
     let calls = stand.fake.0.calls.lock().unwrap().clone();
     let wrote = ["update_source", "delete_source", "run_source", "submit_items", "delete_document"];
     assert!(!calls.iter().any(|(method, _)| wrote.contains(method)), "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_services_token_is_no_administrators() {
+    let stand = Stand::start().await;
+    let things = Things::make(&stand).await;
+    let service = "cct_of-the-hub";
+    let for_admins = ["users", "tokens", "audit"];
+    for (method, path) in operations(&stand).await {
+        let thing = path.split('/').nth(2).unwrap_or_default();
+        if for_admins.contains(&thing) || (thing == "projects" && method == Method::DELETE) {
+            let request = stand.request(method.clone(), &things.fill(&path)).json(&body(&path));
+            let answer = send(request.bearer_auth(service)).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {path}: {}", answer.text);
+        }
+    }
+    stand.get(service, "/api/sources").await.expect(200);
 }
 
 #[tokio::test]
@@ -241,6 +260,8 @@ async fn a_viewer_is_offered_no_change_and_refused_one() {
         let forms = page.matches("method=\"post\"").count();
         assert_eq!(forms, 2, "{path} offers more than the theme and signing out");
     }
+    let scoped = stand.browser("operator", &["mine"]).await;
+    assert!(!scoped.get("/projects").await.expect(200).text.contains("New project"));
     for path in ["/users", "/tokens", "/audit", "/sources/new"] {
         browser.get(path).await.expect(403);
     }

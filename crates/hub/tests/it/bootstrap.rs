@@ -64,7 +64,11 @@ async fn a_service_is_known_by_the_token_in_its_file() {
 async fn a_revoked_or_expired_token_stops_working() {
     let stand = Stand::start().await;
     let made = stand
-        .post(&stand.admin, "/api/tokens", &json!({ "name": "ci", "role": "viewer" }))
+        .post(
+            &stand.admin,
+            "/api/tokens",
+            &json!({ "name": "ci", "role": "viewer", "all_projects": true }),
+        )
         .await
         .expect(201)
         .json();

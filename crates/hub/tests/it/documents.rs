@@ -27,6 +27,14 @@ async fn one_document_is_accepted_or_refused_as_a_whole() {
     let large = json!({ "project": "p", "text": "x".repeat(8 * 1024 * 1024 + 1) });
     let problem = stand.post(&stand.admin, "/api/knowledge/documents", &large).await.expect(413);
     assert!(problem.json()["detail"].as_str().unwrap().contains("8 MiB"));
+    let audit = stand.get(&stand.admin, "/api/audit").await.expect(200).json();
+    let entry = audit["items"].as_array().unwrap().iter().rfind(|it| it["object"] == "notes");
+    let entry = entry.expect("it is recorded");
+    assert_eq!(entry["action"], "document.submit");
+    assert_eq!(entry["after"], json!({ "accepted": 1, "unchanged": 0, "refused": 0 }));
+    let neither = json!({ "project": "typo" });
+    stand.post(&stand.admin, "/api/knowledge/documents", &neither).await.expect(400);
+    stand.get(&stand.admin, "/api/projects/typo").await.expect(404);
     let homeless = json!({ "text": "x" });
     let problem = stand.post(&stand.admin, "/api/knowledge/documents", &homeless).await.expect(400);
     assert_eq!(problem.json()["errors"][0]["field"], "project");

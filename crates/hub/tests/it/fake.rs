@@ -17,6 +17,8 @@ pub(crate) struct World {
     pub(crate) submitted: Mutex<Vec<wire::SubmitItemsRequest>>,
     pub(crate) searches: Mutex<Vec<know::SearchRequest>>,
     pub(crate) created: Mutex<Vec<wire::CreateSourceRequest>>,
+    /// A source that somebody makes right after the next list of a project's sources was read.
+    pub(crate) late: Mutex<Option<wire::Source>>,
     pub(crate) updated: Mutex<Vec<wire::UpdateSourceRequest>>,
     /// (method, caller's name)
     pub(crate) calls: Mutex<Vec<(&'static str, String)>>,

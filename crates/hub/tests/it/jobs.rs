@@ -74,6 +74,31 @@ async fn jobs_are_listed_by_filter_with_counts_and_pages() {
 }
 
 #[tokio::test]
+async fn sources_of_the_same_name_are_all_listed() {
+    let stand = Stand::start().await;
+    for (slug, subject) in [("p", "first"), ("q", "second")] {
+        let project = stand.project(slug).await;
+        let body = json!({
+            "project": slug, "kind": "feed", "name": "news",
+            "url": format!("https://{slug}.example/f"),
+        });
+        let made = stand.post(&stand.admin, "/api/sources", &body).await.expect(201).json();
+        let source: uuid::Uuid = made["id"].as_str().unwrap().parse().expect("an id");
+        let id = job(&stand, &project, subject).await;
+        sqlx::query("UPDATE jobs.job SET group_id = $2 WHERE id = $1")
+            .bind(id.parse::<JobId>().expect("an id"))
+            .bind(source)
+            .execute(&stand.pool)
+            .await
+            .expect("the source asked for it");
+    }
+    job(&stand, &stand.project("r").await, "of no source").await;
+    let list = stand.get(&stand.admin, "/api/jobs?source=news").await.expect(200).json();
+    let subjects = list["items"].as_array().unwrap().iter().map(|job| job["subject"].clone());
+    assert_eq!(subjects.collect::<Vec<_>>(), ["second", "first"]);
+}
+
+#[tokio::test]
 async fn a_job_is_cancelled_and_retried_and_the_audit_log_knows() {
     let stand = Stand::start().await;
     let project = stand.project("p").await;

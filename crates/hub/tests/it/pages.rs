@@ -109,6 +109,7 @@ async fn a_source_is_added_with_the_form_alone() {
     };
     let wrong = browser.submit("/sources", &fields("every now and then")).await.expect(422).text;
     assert!(wrong.contains("id=\"schedule-error\""), "{wrong}");
+    assert_eq!(wrong.matches("is not a schedule").count(), 1, "it is told once: {wrong}");
     assert!(wrong.contains("value=\"My news\""), "what was typed stays");
     assert!(wrong.contains("aria-describedby=\"schedule-error\""));
     let tested = browser.submit("/sources/test", &fields("hourly")).await.expect(200).text;
@@ -124,6 +125,74 @@ async fn a_source_is_added_with_the_form_alone() {
     ];
     let wrong = browser.submit("/sources", &typed).await.expect(422).text;
     assert!(wrong.contains("id=\"priority-error\"") && wrong.contains("from 1 to 10"));
+}
+
+#[tokio::test]
+async fn a_secret_is_never_dropped_in_silence() {
+    let stand = Stand::start().await;
+    let browser = stand.browser("operator", &[]).await;
+    let fields = |credential| {
+        [
+            ("kind", "feed"),
+            ("url", "https://a.example/feed.xml"),
+            ("project", "web"),
+            ("priority", "5"),
+            ("credential", credential),
+            ("credential_name", "ann"),
+            ("credential_secret", "hidden-word"),
+        ]
+    };
+    let dropped = browser.submit("/sources", &fields("")).await.expect(422).text;
+    assert!(dropped.contains("choose the kind of credential"), "{dropped}");
+    let tested = browser.submit("/sources/test", &fields("basic")).await.expect(200).text;
+    assert!(tested.contains("key again:") && !tested.contains("hidden-word"), "{tested}");
+    let added = browser.submit("/sources", &fields("basic")).await.expect(303);
+    let source = added.header("location").to_owned();
+    let moved = [
+        ("url", "https://b.example/feed.xml"),
+        ("name", "news"),
+        ("priority", "5"),
+        ("credential", ""),
+    ];
+    let moved = browser.submit(&source, &moved).await.expect(422).text;
+    let (before, _) = moved.split_once("give one for the new address").expect("it is told");
+    assert!(before.contains("<details open><summary>Credential"), "and can be seen");
+}
+
+#[tokio::test]
+async fn a_form_sets_how_a_feed_is_read() {
+    let stand = Stand::start().await;
+    let browser = stand.browser("operator", &[]).await;
+    let fields = |items| {
+        [
+            ("kind", "feed"),
+            ("url", "https://a.example/feed.xml"),
+            ("project", "web"),
+            ("first_import_items", items),
+            ("summaries_only", "true"),
+            ("paused", "true"),
+        ]
+    };
+    let wrong = browser.submit("/sources", &fields("many")).await.expect(422).text;
+    assert!(wrong.contains("id=\"first_import_items-error\""), "{wrong}");
+    browser.submit("/sources", &fields("7")).await.expect(303);
+    let sent = stand.fake.0.created.lock().unwrap()[0].clone();
+    let feed = sent.feed.unwrap();
+    assert_eq!((feed.first_import_items, feed.full_text, sent.paused), (7, Some(false), true));
+}
+
+#[tokio::test]
+async fn an_address_of_a_form_opened_by_hand_leads_on() {
+    let stand = Stand::start().await;
+    stand.project("p").await;
+    let id = stand.feed("p", "news").await;
+    let browser = stand.admin_browser().await;
+    let back = browser.get(&format!("/sources/{id}/test")).await.expect(303);
+    assert_eq!(back.header("location"), format!("/sources/{id}"));
+    let back = browser.get("/sources/test").await.expect(303);
+    assert_eq!(back.header("location"), "/sources/new");
+    let page = browser.get("/projects/delete").await.expect(405).text;
+    assert!(page.contains("does not take GET") && page.contains("</html>"), "{page}");
 }
 
 #[tokio::test]

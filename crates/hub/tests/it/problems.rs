@@ -43,8 +43,15 @@ async fn a_wrong_body_names_the_field() {
     check("/api/tokens", role, "role", "viewer, operator or admin").await;
     let days = json!({ "name": "x", "role": "viewer", "expires_in_days": 0 });
     check("/api/tokens", days, "expires_in_days", "1 to 3650 days").await;
-    let password = json!({ "name": "x", "role": "viewer", "password": "short" });
+    let password =
+        json!({ "name": "x", "role": "viewer", "all_projects": true, "password": "short" });
     check("/api/users", password, "password", "10 to 256").await;
+    let nowhere = json!({ "name": "x", "role": "viewer", "projects": [] });
+    check("/api/tokens", nowhere, "projects", "all_projects").await;
+    let both = json!({ "name": "x", "role": "viewer", "all_projects": true, "projects": ["p"] });
+    check("/api/tokens", both, "projects", "not both").await;
+    let nowhere = json!({ "name": "x", "role": "viewer", "password": "correct horse" });
+    check("/api/users", nowhere, "projects", "all_projects").await;
     check("/api/projects", json!({ "slug": "a b" }), "slug", "letters, digits").await;
     check("/api/knowledge/search", json!({ "q": " " }), "q", "what to search for").await;
     let mode = json!({ "q": "x", "mode": "psychic" });

@@ -36,6 +36,17 @@ async fn an_operators_first_write_makes_the_project_and_a_scoped_ones_does_not()
 }
 
 #[tokio::test]
+async fn there_are_only_so_many_projects() {
+    let stand = Stand::start().await;
+    let many = "INSERT INTO hub.project (id, slug, name)
+                SELECT gen_random_uuid(), 'p' || n, 'p' FROM generate_series(1, 1000) AS n";
+    sqlx::query(many).execute(&stand.pool).await.expect("they are made");
+    let one_more = stand.post(&stand.admin, "/api/projects", &json!({ "slug": "q" })).await;
+    let problem = one_more.expect(409).json();
+    assert!(problem["detail"].as_str().unwrap().contains("1000 projects"), "{problem}");
+}
+
+#[tokio::test]
 async fn a_deleted_project_takes_its_sources_along() {
     let stand = Stand::start().await;
     let id = stand.project("old").await;

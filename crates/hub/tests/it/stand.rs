@@ -98,7 +98,16 @@ impl Stand {
     }
 
     /// A fresh hub with a configuration of its own.
-    pub(crate) async fn configured(mut config: hub::Config) -> Self {
+    pub(crate) async fn configured(config: hub::Config) -> Self {
+        Self::started(config, false).await
+    }
+
+    /// A fresh hub behind a program that terminates TLS.
+    pub(crate) async fn behind_tls(config: hub::Config) -> Self {
+        Self::started(config, true).await
+    }
+
+    async fn started(mut config: hub::Config, behind_tls: bool) -> Self {
         let database = Postgres::start().await.database().await;
         let database = database::Config { url: Secret::from(database.url), ..Default::default() };
         let pool = database::connect(&database).await.expect("Postgres is up");
@@ -119,10 +128,14 @@ impl Stand {
         let grpc_url = format!("http://{}", grpc.local_addr().expect("it is bound"));
         let authenticator = Authenticator::new(Arc::new(TokenVerifier::new(pool.clone())));
         let readiness = Readiness::default();
-        let own =
-            Endpoint { url: grpc_url.clone(), token: Secret::from("cct_of-the-hub".to_owned()) };
+        let own = Endpoint {
+            url: grpc_url.clone(),
+            token: Secret::from("cct_of-the-hub".to_owned()),
+            ca_file: None,
+        };
         let service = hub::service(hub::Parts {
             config,
+            behind_tls,
             jobs: jobs::Config { poll_ms: 50, ..Default::default() },
             pool: pool.clone(),
             bus,
@@ -196,9 +209,12 @@ impl Stand {
         self.send(token, Method::POST, path, body).await
     }
 
-    /// A new API token.
+    /// A new API token; no projects means all of them.
     pub(crate) async fn token(&self, role: &str, projects: &[&str]) -> String {
-        let body = json!({ "name": format!("a {role}"), "role": role, "projects": projects });
+        let body = json!({
+            "name": format!("a {role}"), "role": role,
+            "all_projects": projects.is_empty(), "projects": projects,
+        });
         let made = self.post(&self.admin, "/api/tokens", &body).await.expect(201).json();
         made["token"].as_str().expect("it is shown").to_owned()
     }
@@ -242,12 +258,14 @@ impl Stand {
         id
     }
 
-    /// A user who has signed in.
+    /// A user who has signed in; no projects means all of them.
     pub(crate) async fn browser(&self, role: &str, projects: &[&str]) -> Browser<'_> {
         let name = format!("{role}-{}", proto::UserId::generate());
         let password = "correct horse battery";
-        let user =
-            json!({ "name": name, "password": password, "role": role, "projects": projects });
+        let user = json!({
+            "name": name, "password": password, "role": role,
+            "all_projects": projects.is_empty(), "projects": projects,
+        });
         self.post(&self.admin, "/api/users", &user).await.expect(201);
         let signed_in = self.sign_in(&name, password).await.expect(303);
         self.browser_with(signed_in.cookie("cc_session").expect("signed in")).await
@@ -268,6 +286,16 @@ impl Stand {
 
     /// Fills in the sign-in form.
     pub(crate) async fn sign_in(&self, name: &str, password: &str) -> Answer {
+        self.sign_in_through("", name, password).await
+    }
+
+    /// Fills in the sign-in form; the program in front says whom it came through.
+    pub(crate) async fn sign_in_through(
+        &self,
+        forwarded_for: &str,
+        name: &str,
+        password: &str,
+    ) -> Answer {
         let form = send(self.request(Method::GET, "/sign-in")).await.expect(200);
         let cookie = form.cookie("cc_sign_in").expect("the form has its secret");
         let fields = [
@@ -276,6 +304,7 @@ impl Stand {
             ("password", password.into()),
         ];
         let request = self.request(Method::POST, "/sign-in").form(&fields);
+        let request = request.header("x-forwarded-for", forwarded_for);
         send(request.header("cookie", format!("cc_sign_in={cookie}"))).await
     }
 }

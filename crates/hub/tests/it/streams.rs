@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::JobId;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::{
@@ -81,6 +81,34 @@ async fn a_stream_tells_nothing_of_other_projects() {
         data["id"] == id.as_str()
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_caller_loses_their_rights() {
+    let stand = Stand::start().await;
+    stand.project("p").await;
+    let body = json!({ "name": "ci", "role": "viewer", "projects": ["p"] });
+    let made = stand.post(&stand.admin, "/api/tokens", &body).await.expect(201).json();
+    let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
+    let browser = stand.admin_browser().await;
+    let request = stand.request(Method::GET, "/api/jobs/events").bearer_auth(token);
+    let mut revoked = request.send().await.expect("it opens");
+    let request = browser.request(Method::GET, "/api/jobs/events");
+    let mut signed_out = request.send().await.expect("it opens");
+    let request = stand.request(Method::GET, "/api/jobs/events").bearer_auth(&stand.admin);
+    let mut lives = request.send().await.expect("it opens");
+
+    let path = format!("/api/tokens/{id}");
+    stand.send(&stand.admin, Method::DELETE, &path, &json!({})).await.expect(204);
+    browser.submit("/sign-out", &[]).await.expect(303);
+    for stream in [&mut revoked, &mut signed_out] {
+        let end = async { while stream.chunk().await.expect("it is read").is_some() {} };
+        timeout(PATIENCE, end).await.expect("it ends");
+    }
+    // The one whose rights are as before goes on.
+    let project = stand.project("q").await;
+    let id = job(&stand, &project, "watched").await;
+    read_until(&mut lives, |_, data| data["id"] == id.as_str() && data["project"] == "q").await;
 }
 
 #[tokio::test]

@@ -31,23 +31,21 @@ struct KnownRow {
     content_hash: String,
 }
 
-/// The items of a source that have one of the keys or aliases.
+/// The items of a source that have one of the names as their key or alias.
 ///
 /// # Errors
 /// Of the database.
 pub async fn known(
     conn: &mut PgConnection,
     source: SourceId,
-    keys: &[&str],
-    aliases: &[&str],
+    names: &[&str],
 ) -> sqlx::Result<Vec<Known>> {
     let rows: Vec<KnownRow> = sqlx::query_as(
         "SELECT id, key, alias, content_hash FROM ingestion.item
-         WHERE source_id = $1 AND (key = ANY($2) OR alias = ANY($3))",
+         WHERE source_id = $1 AND (key = ANY($2) OR alias = ANY($2))",
     )
     .bind(source)
-    .bind(keys)
-    .bind(aliases)
+    .bind(names)
     .fetch_all(conn)
     .await?;
     Ok(rows
@@ -75,8 +73,7 @@ pub async fn insert(
          SELECT $1, key, alias, hash, $5 FROM unnest($2::text[], $3::text[], $4::text[])
              AS new (key, alias, hash)
          ON CONFLICT (source_id, key) DO UPDATE SET
-             content_hash = excluded.content_hash, observed_seq = excluded.observed_seq,
-             last_seen_at = now()
+             content_hash = excluded.content_hash, observed_seq = excluded.observed_seq
          RETURNING key, id",
     )
     .bind(source)
@@ -91,19 +88,20 @@ pub async fn insert(
     Ok(keys.iter().filter_map(|key| ids.get(*key).copied()).collect())
 }
 
-/// Stores what edited items say now.
+/// Stores what items say now, and the number of the look that found an edit.
 ///
 /// # Errors
 /// Of the database.
 pub async fn revise(
     conn: &mut PgConnection,
     edits: &[(i64, &str)],
-    observed_seq: i64,
+    observed_seq: Option<i64>,
 ) -> sqlx::Result<()> {
     let ids: Vec<i64> = edits.iter().map(|(id, _)| *id).collect();
     let hashes: Vec<&str> = edits.iter().map(|(_, hash)| *hash).collect();
     sqlx::query(
-        "UPDATE ingestion.item SET content_hash = edit.hash, observed_seq = $3, last_seen_at = now()
+        "UPDATE ingestion.item
+         SET content_hash = edit.hash, observed_seq = coalesce($3, item.observed_seq)
          FROM unnest($1::bigint[], $2::text[]) AS edit (id, hash) WHERE item.id = edit.id",
     )
     .bind(&ids)
@@ -114,20 +112,21 @@ pub async fn revise(
     .map(drop)
 }
 
-/// Notes that the source still shows these items.
+/// Makes the next look hand an item on again, unless a newer observation did.
 ///
 /// # Errors
 /// Of the database.
-pub async fn touch(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<()> {
-    // Once a day is enough, and keeps a quiet poll free of writes.
-    sqlx::query(
-        "UPDATE ingestion.item SET last_seen_at = now()
-         WHERE id = ANY($1) AND last_seen_at < now() - interval '1 day'",
-    )
-    .bind(ids)
-    .execute(conn)
-    .await
-    .map(drop)
+pub async fn hand_on_again(
+    conn: &mut PgConnection,
+    id: i64,
+    observed_seq: i64,
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE ingestion.item SET content_hash = '' WHERE id = $1 AND observed_seq = $2")
+        .bind(id)
+        .bind(observed_seq)
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
 /// One item.

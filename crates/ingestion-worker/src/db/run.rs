@@ -7,6 +7,9 @@ use sqlx::{FromRow, PgConnection, PgPool};
 /// What a run whose worker died says.
 const INTERRUPTED: &str = "the worker stopped before the run ended; another attempt follows";
 
+/// What a run says whose job was cancelled or expired before the run began.
+const NEVER_STARTED: &str = "its job ended before the run began; a later run takes its place";
+
 /// One attempt to look at a source.
 #[derive(Debug, Clone, FromRow)]
 pub struct Run {
@@ -49,14 +52,21 @@ pub struct Counts {
     pub not_modified: bool,
 }
 
-/// Records that a person asked for a run.
+/// Records that a person asked for a run. A job that waits makes one run, however often it is asked
+/// for; the caller holds the source's lock.
 ///
 /// # Errors
 /// Of the database.
 pub async fn queue(conn: &mut PgConnection, source: SourceId, job: JobId) -> sqlx::Result<RunId> {
     sqlx::query_scalar(
-        "INSERT INTO ingestion.run (id, source_id, job_id, state) VALUES ($1, $2, $3, 'queued')
-         RETURNING id",
+        "WITH waiting AS (
+             SELECT id FROM ingestion.run
+             WHERE source_id = $2 AND job_id = $3 AND state = 'queued' ORDER BY id LIMIT 1),
+         made AS (
+             INSERT INTO ingestion.run (id, source_id, job_id, state)
+             SELECT $1, $2, $3, 'queued' WHERE NOT EXISTS (SELECT FROM waiting)
+             RETURNING id)
+         SELECT id FROM waiting UNION ALL SELECT id FROM made",
     )
     .bind(RunId::generate())
     .bind(source)
@@ -72,12 +82,14 @@ pub async fn queue(conn: &mut PgConnection, source: SourceId, job: JobId) -> sql
 /// Of the database; [`sqlx::Error::RowNotFound`] when the source is gone.
 pub async fn start(conn: &mut PgConnection, source: SourceId, job: JobId) -> sqlx::Result<RunId> {
     sqlx::query(
-        "UPDATE ingestion.run SET state = 'failed', finished_at = now(), error = $3
+        "UPDATE ingestion.run SET state = 'failed', finished_at = now(),
+             error = CASE state WHEN 'running' THEN $3 ELSE $4 END
          WHERE source_id = $1 AND (state = 'running' OR state = 'queued' AND job_id <> $2)",
     )
     .bind(source)
     .bind(job)
     .bind(INTERRUPTED)
+    .bind(NEVER_STARTED)
     .execute(&mut *conn)
     .await?;
     let asked: Option<RunId> = sqlx::query_scalar(

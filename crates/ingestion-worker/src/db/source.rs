@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use proto::{Failure, ProjectId, Reason, SourceId};
 use sqlx::{FromRow, PgConnection, PgPool};
+use url::Url;
 
+use crate::fetch::place;
 use crate::source::{Draft, Kind, Options, Schedule, Source};
 
 /// A row as it lies in the table.
@@ -27,6 +29,7 @@ struct Row {
     version: i64,
     deleting: bool,
     created_at: DateTime<Utc>,
+    scheduled_at: DateTime<Utc>,
     imported_at: Option<DateTime<Utc>>,
     last_run_at: Option<DateTime<Utc>>,
     last_success_at: Option<DateTime<Utc>>,
@@ -59,6 +62,7 @@ impl From<Row> for Source {
             held: row.held,
             deleting: row.deleting,
             created_at: row.created_at,
+            scheduled_at: row.scheduled_at,
             imported_at: row.imported_at,
             last_run_at: row.last_run_at,
             last_success_at: row.last_success_at,
@@ -191,7 +195,8 @@ pub async fn page(
     Ok(rows.into_iter().map(Source::from).collect())
 }
 
-/// Stores an edit of the locked row and counts its version. Another URL is another first import.
+/// Stores an edit of the locked row and counts its version. Another URL is another first import;
+/// another schedule, or the end of a pause, is another beginning of it.
 ///
 /// # Errors
 /// Of the database; [`taken`] tells a name or URL that another source has.
@@ -200,6 +205,9 @@ pub async fn update(conn: &mut PgConnection, source: &Source) -> sqlx::Result<()
     sqlx::query(
         "UPDATE ingestion.source SET
              imported_at = CASE WHEN url = $3 THEN imported_at END,
+             scheduled_at = CASE
+                 WHEN schedule_expression = $5 AND schedule_zone = $6 AND paused = $7
+                 THEN scheduled_at ELSE now() END,
              name = $2, url = $3, priority = $4, schedule_expression = $5, schedule_zone = $6,
              paused = $7, credential_kind = $8, credential = $9, first_import_items = $10,
              first_import_days = $11, full_text = $12, version = $13
@@ -303,8 +311,10 @@ pub fn taken(error: &sqlx::Error) -> Option<Taken> {
 #[must_use]
 pub fn refuse_taken(taken: Taken, draft: &Draft, other: Option<&Source>) -> Failure {
     let (field, value) = match taken {
-        Taken::Name => ("name", &draft.name),
-        Taken::Url => ("url", &draft.url),
+        Taken::Name => ("name", draft.name.clone()),
+        Taken::Url => {
+            ("url", Url::parse(&draft.url).map_or_else(|_| String::new(), |it| place(&it)))
+        }
     };
     let whose = other.map_or_else(
         || "another source".to_owned(),

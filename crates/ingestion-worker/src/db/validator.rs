@@ -33,6 +33,18 @@ pub async fn get(
     .await
 }
 
+/// Forgets the validators of a source: its next look reads the whole feed.
+///
+/// # Errors
+/// Of the database.
+pub async fn remove(conn: &mut PgConnection, source: SourceId) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM ingestion.validator WHERE source_id = $1")
+        .bind(source)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
 /// Stores the validators of an answer with a body.
 ///
 /// # Errors

@@ -16,7 +16,6 @@ pub(super) enum Vocabulary {
     Media,
     Rdf,
     Xhtml,
-    Syndication,
     Foreign,
 }
 
@@ -137,7 +136,6 @@ impl Vocabulary {
             "media" | "http://search.yahoo.com/mrss" => Vocabulary::Media,
             "rdf" | "http://www.w3.org/1999/02/22-rdf-syntax-ns" => Vocabulary::Rdf,
             "xhtml" | "http://www.w3.org/1999/xhtml" => Vocabulary::Xhtml,
-            "sy" | "http://purl.org/rss/1.0/modules/syndication" => Vocabulary::Syndication,
             other if is_feed_namespace(other) => Vocabulary::Feed,
             _ => Vocabulary::Foreign,
         }

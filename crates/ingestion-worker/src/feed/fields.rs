@@ -9,6 +9,7 @@ use url::Url;
 use super::element::{Element, Node, Vocabulary};
 use super::person::Person;
 use super::text::looks_like_html;
+use super::{AUTHORS_MAX, TAGS_MAX};
 
 /// A value and how well its name fits: several names may state the same thing, the best one wins,
 /// and among equals the first.
@@ -103,8 +104,9 @@ impl Fields {
             (Media | Itunes, "title") => self.title.offer(2, text(element, false)),
             (Feed, "link" | "a") => self.take_link(element),
 
-            (Feed, "author" | "creator") => self.authors.extend(person(element)),
-            (DublinCore, "creator" | "author") => self.authors.extend(person(element)),
+            (Feed | DublinCore, "author" | "creator") if self.authors.len() < AUTHORS_MAX => {
+                self.authors.extend(person(element));
+            }
             (Itunes, "author") => self.podcast_author = person(element),
 
             (Feed, "category") => self.take_category(element),
@@ -186,7 +188,8 @@ impl Fields {
 
     fn tag(&mut self, tag: &str) {
         let tag = tag.trim();
-        if !tag.is_empty() && !self.tags.iter().any(|held| held == tag) {
+        let fits = self.tags.len() < TAGS_MAX && !tag.is_empty();
+        if fits && !self.tags.iter().any(|held| held == tag) {
             self.tags.push(tag.to_owned());
         }
     }

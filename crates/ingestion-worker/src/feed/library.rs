@@ -8,7 +8,7 @@ use url::Url;
 
 use super::person::Person;
 use super::text::{looks_like_html, one_line, words_of_html};
-use super::{ENTRIES_MAX, Entry, Feed, Parser, date};
+use super::{AUTHORS_MAX, ENTRIES_MAX, Entry, Feed, Parser, TAGS_MAX, date};
 
 /// Reads plain Atom (see [`super::atom`]) or JSON Feed. The error is the library's own words.
 pub(super) fn feed_rs(text: &str, base: Option<&Url>) -> Result<Feed, String> {
@@ -28,19 +28,17 @@ pub(super) fn feed_rs(text: &str, base: Option<&Url>) -> Result<Feed, String> {
         Err(_) => return Err("the parser panicked".to_owned()),
     };
     let authors = persons(std::mem::take(&mut parsed.authors));
-    let truncated = parsed.entries.len() > ENTRIES_MAX;
     parsed.entries.truncate(ENTRIES_MAX);
     Ok(Feed {
         title: parsed.title.map(|title| plain(&title.content, is_html(&title.content_type))),
         link: best_link(&parsed.links, base),
         language: parsed.language,
-        ttl_minutes: parsed.ttl,
         entries: parsed
             .entries
             .into_iter()
             .map(|entry| from_feed_rs(entry, &authors, base))
             .collect(),
-        truncated,
+        broken_off: false,
         parser: Parser::FeedRs,
         charset: "UTF-8",
         lossy: false,
@@ -64,13 +62,7 @@ fn from_feed_rs(
         let html = is_html(&text.content_type);
         markup(text.content, html)
     });
-    let mut tags: Vec<String> = Vec::new();
-    for category in entry.categories {
-        let tag = one_line(&category.term);
-        if !tag.is_empty() && !tags.contains(&tag) {
-            tags.push(tag);
-        }
-    }
+    let tags = tags(entry.categories.iter().map(|category| category.term.as_str()));
     Entry {
         guid: Some(entry.id.trim().to_owned()).filter(|guid| !guid.is_empty()),
         title: entry
@@ -89,9 +81,22 @@ fn from_feed_rs(
     }
 }
 
+/// Each once, in their order.
+fn tags<'a>(terms: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut tags: Vec<String> = Vec::new();
+    for term in terms {
+        let tag = one_line(term);
+        if tags.len() < TAGS_MAX && !tag.is_empty() && !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    tags
+}
+
 fn persons(people: Vec<feed_rs::model::Person>) -> Vec<Person> {
     people
         .into_iter()
+        .take(AUTHORS_MAX)
         .map(|person| Person {
             name: person.name.map(|name| one_line(&name)),
             email: person.email,
@@ -130,8 +135,7 @@ pub(super) fn feedparser_rs(text: &str, base: Option<&Url>) -> Result<Feed, Stri
         title: feed.title.map(|title| plain(&title, looks_like_html(&title))),
         link: feed.link.and_then(|link| absolute(&link, base)),
         language: feed.language.map(|language| language.to_string()),
-        ttl_minutes: feed.ttl.and_then(|ttl| ttl.trim().parse().ok()),
-        truncated: parsed.bozo || parsed.entries.len() >= ENTRIES_MAX,
+        broken_off: false,
         entries: parsed.entries.into_iter().map(|entry| from_feedparser(entry, base)).collect(),
         parser: Parser::FeedparserRs,
         charset: "UTF-8",
@@ -156,15 +160,10 @@ fn from_feedparser(entry: feedparser_rs::Entry, base: Option<&Url>) -> Entry {
         guid: entry.id.map(|id| id.trim().to_owned()).filter(|guid| !guid.is_empty()),
         title: plain(&title, title_is_html || looks_like_html(&title)),
         url: entry.link.and_then(|link| absolute(&link, base)),
-        authors: authors.filter(|person| *person != Person::default()).collect(),
+        authors: authors.filter(|person| *person != Person::default()).take(AUTHORS_MAX).collect(),
         published: entry.published.or(entry.created).or(entry.dc_date),
         updated: entry.updated,
-        tags: entry
-            .tags
-            .iter()
-            .map(|tag| one_line(&tag.term))
-            .filter(|tag| !tag.is_empty())
-            .collect(),
+        tags: tags(entry.tags.iter().map(|tag| &*tag.term)),
         content_html: entry.content.into_iter().next().map(|content| content.value),
         summary_html: entry.summary,
         ..Entry::default()

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use dom_query::Document;
 use url::Url;
 
 use super::text::one_line;
+use crate::page::depth;
 
 /// How many advertised feeds are named.
 const FEEDS_MAX: usize = 5;
@@ -66,7 +66,9 @@ impl Look {
     }
 
     fn of_page(html: &str, base: Option<&Url>) -> Self {
-        let page = Document::from(html);
+        let Some(page) = depth::parse(html) else {
+            return Self::WebPage { title: String::new(), feeds: Vec::new() };
+        };
         let title = one_line(&page.select("title").first().text());
         if page.select("input[type=password]").exists() {
             return Self::LoginPage { title };

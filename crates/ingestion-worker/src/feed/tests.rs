@@ -41,6 +41,12 @@ fn guards_hold() {
         "&a;".repeat(2000)
     );
     assert!(matches!(read(&bomb), Err(Error::EntityExpansion { .. })));
+    let word = "x".repeat(100_000);
+    let terabytes = format!(
+        "<!DOCTYPE rss [<!ENTITY a \"{word}\">]><rss><channel><item><link href='{}'/></item>",
+        "&a;".repeat(4_000_000)
+    );
+    assert!(matches!(read(&terabytes), Err(Error::EntityExpansion { .. })));
     let laughs = "<!DOCTYPE r [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;\"><!ENTITY c \"&b;&b;\">]>\
         <rss><channel><item><title>&c;</title></item></channel></rss>";
     assert_eq!(feed(laughs).entries[0].title, "&b;&b;");
@@ -50,7 +56,7 @@ fn guards_hold() {
     let item = |n: usize| format!("<item><guid>{n}</guid></item>");
     let many: String = (0..ENTRIES_MAX + 5).map(item).collect();
     let many = feed(&format!("<rss><channel>{many}</channel></rss>"));
-    assert_eq!((many.entries.len(), many.truncated), (ENTRIES_MAX, true));
+    assert_eq!((many.entries.len(), many.broken_off), (ENTRIES_MAX, false));
     let large = vec![b' '; BODY_BYTES_MAX + 1];
     assert!(matches!(parse(&large, None, None), Err(Error::TooLarge { .. })));
 }
@@ -60,9 +66,52 @@ fn a_broken_off_feed_yields_what_is_whole() {
     let text = "<rss version='2.0'><channel><title>T</title><item><guid>1</guid><title>one</title>\
         </item><item><guid>2</guid><title>tw";
     let feed = feed(text);
-    assert!(feed.truncated);
+    assert!(feed.broken_off);
     assert_eq!(feed.title.as_deref(), Some("T"));
-    assert_eq!(feed.entries[0].guid.as_deref(), Some("1"));
+    let guids: Vec<_> = feed.entries.iter().map(|entry| entry.guid.as_deref()).collect();
+    assert_eq!(guids, [Some("1")], "of the second one nobody knows what is missing");
+}
+
+#[test]
+fn what_is_listed_without_end_is_cut() {
+    let tags: String = (0..500).map(|n| format!("<category>t{n}</category>")).collect();
+    let authors: String = (0..500).map(|n| format!("<dc:creator>A{n}</dc:creator>")).collect();
+    let both = format!("<rss><channel><item><guid>1</guid>{tags}{authors}</item></channel></rss>");
+    let entry = feed(&both).entries.remove(0);
+    assert_eq!((entry.tags.len(), entry.authors.len()), (TAGS_MAX, AUTHORS_MAX));
+    let tags: Vec<String> = (0..500).map(|n| format!("\"t{n}\"")).collect();
+    let json = format!(
+        "{{\"version\":\"https://jsonfeed.org/version/1.1\",\"title\":\"F\",\"items\":[{{\"id\":\"1\",\
+         \"content_text\":\"x\",\"tags\":[{}]}}]}}",
+        tags.join(",")
+    );
+    assert_eq!(feed(&json).entries[0].tags.len(), TAGS_MAX);
+}
+
+#[test]
+fn what_is_made_to_be_slow_is_not() {
+    let started = std::time::Instant::now();
+    let unclosed = "<a ".repeat(1_000_000);
+    assert!(text::words_of_html(&unclosed).starts_with("<a <a"));
+    let nested = format!("<html><title>x</title>{}", "<div>".repeat(200_000));
+    assert!(refused(&nested).contains("a web page"));
+    let base = "b".repeat(100_000);
+    let bases = format!(
+        "<rss xml:base='https://b.example/{base}'><channel><item><guid>1</guid><title>T</title>{}",
+        "<a/>".repeat(20_000)
+    );
+    assert_eq!(feed(&bases).entries.len(), 1);
+    let took = started.elapsed();
+    assert!(took < std::time::Duration::from_secs(20), "{took:?}");
+}
+
+#[test]
+fn a_json_feed_is_one_by_its_version_however_that_is_escaped() {
+    let escaped = r#"{"version":"https:\/\/jsonfeed.org\/version\/1.1","title":"F","items":[
+        {"id":"1","content_text":"x"}]}"#;
+    assert_eq!(feed(escaped).entries.len(), 1);
+    let about = r#"{"text":"see https://jsonfeed.org/version/1.1","items":[]}"#;
+    assert!(refused(about).contains("no JSON Feed"));
 }
 
 #[test]
@@ -111,20 +160,6 @@ fn an_entry_without_author_has_the_feeds() {
     let names: Vec<_> =
         feed(text).entries.iter().map(|entry| entry.authors[0].to_string()).collect();
     assert_eq!(names, ["Ann", "Bob"]);
-}
-
-#[test]
-fn the_publishers_pace_is_known() {
-    let with = |text: &str| feed(&format!("<rss><channel>{text}</channel></rss>")).ttl_minutes;
-    assert_eq!(with("<ttl>90</ttl>"), Some(90));
-    assert_eq!(
-        with(
-            "<sy:updatePeriod>daily</sy:updatePeriod><sy:updateFrequency>2\
-        </sy:updateFrequency>"
-        ),
-        Some(720)
-    );
-    assert_eq!(with(""), None);
 }
 
 proptest::proptest! {

@@ -70,13 +70,17 @@ pub(crate) fn words_of_html(html: &str) -> String {
         text.push_str(&rest[..at]);
         let tag = &rest[at + 1..];
         let is_tag = tag.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!'));
-        match tag.find('>').filter(|_| is_tag) {
-            Some(end) => rest = &tag[end + 1..],
-            None => {
-                text.push('<');
-                rest = tag;
-            }
+        if !is_tag {
+            text.push('<');
+            rest = tag;
+            continue;
         }
+        // Without an end here no tag after it has one either: the search is not repeated.
+        let Some(end) = tag.find('>') else {
+            rest = &rest[at..];
+            break;
+        };
+        rest = &tag[end + 1..];
     }
     text.push_str(rest);
     one_line(&decode_entities(&text))

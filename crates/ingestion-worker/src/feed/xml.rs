@@ -1,5 +1,6 @@
 //! Reads XML element by element, forgiving what feeds get wrong and bounding what they may cost.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use quick_xml::NsReader;
@@ -14,8 +15,14 @@ use super::element::{Element, Node, Vocabulary};
 /// Elements within elements: real feeds stay below 30 even with XHTML inside.
 pub(super) const DEPTH_MAX: usize = 64;
 
+/// A longer `xml:base` is none: every element inside would carry it along.
+const BASE_BYTES_MAX: usize = 2_048;
+
 /// What the entities that a document declares itself may expand to, in bytes in all.
 pub(super) const EXPANSION_BYTES_MAX: usize = 1024 * 1024;
+
+/// The refusal of a document whose entities expand to more.
+const TOO_MUCH: Error = Error::EntityExpansion { limit_bytes: EXPANSION_BYTES_MAX };
 
 /// Walks a document. Tags that nobody closed are closed, ends without a start are ignored.
 pub(super) struct Reader<'a> {
@@ -144,12 +151,25 @@ impl<'a> Reader<'a> {
         };
         let mut attributes = Vec::new();
         for attribute in start.attributes().with_checks(false).flatten() {
-            let value = unescape_with(&attribute.value, |name| self.entity(name))
+            // Counted as it goes: one attribute could ask for a terabyte.
+            let expanded_bytes = Cell::new(self.expanded_bytes);
+            let resolve = |name: &str| {
+                if let Some(text) = resolve_html5_entity(name) {
+                    return Some(text);
+                }
+                let text = self.entities.get(name)?;
+                expanded_bytes.set(expanded_bytes.get().saturating_add(text.len()));
+                (expanded_bytes.get() <= EXPANSION_BYTES_MAX).then_some(text.as_str())
+            };
+            let value = unescape_with(&attribute.value, resolve)
                 .unwrap_or_else(|_| attribute.value.as_ref().into());
-            self.expanded_bytes += value.len().saturating_sub(attribute.value.len());
-            attributes.push((attribute.key.as_ref().to_owned(), clean(&value)));
+            let value = clean(&value);
+            self.expanded_bytes = expanded_bytes.get();
+            if self.expanded_bytes > EXPANSION_BYTES_MAX {
+                return Err(TOO_MUCH);
+            }
+            attributes.push((attribute.key.as_ref().to_owned(), value));
         }
-        self.check_expansion()?;
         let outer = self.open.last().map_or(&self.document_base, |(_, base)| base);
         let own = attributes.iter().find(|(key, _)| key == "xml:base");
         let base = match own {
@@ -164,10 +184,6 @@ impl<'a> Reader<'a> {
         Ok(Element { vocabulary, name, attributes, base, children: Vec::new() })
     }
 
-    fn entity(&self, name: &str) -> Option<&str> {
-        resolve_html5_entity(name).or_else(|| self.entities.get(name).map(String::as_str))
-    }
-
     fn resolve(&mut self, reference: &quick_xml::events::BytesRef) -> Result<String, Error> {
         let name: &str = reference;
         if let Ok(Some(character)) = reference.resolve_char_ref() {
@@ -176,18 +192,13 @@ impl<'a> Reader<'a> {
         if let Some(text) = resolve_html5_entity(name) {
             return Ok(text.to_owned());
         }
-        let Some(text) = self.entities.get(name).cloned() else {
+        let Some(text) = self.entities.get(name) else {
             return Ok(format!("&{name};"));
         };
-        self.expanded_bytes += text.len();
-        self.check_expansion()?;
-        Ok(text)
-    }
-
-    fn check_expansion(&self) -> Result<(), Error> {
+        self.expanded_bytes = self.expanded_bytes.saturating_add(text.len());
         match self.expanded_bytes > EXPANSION_BYTES_MAX {
-            true => Err(Error::EntityExpansion { limit_bytes: EXPANSION_BYTES_MAX }),
-            false => Ok(()),
+            true => Err(TOO_MUCH),
+            false => Ok(text.clone()),
         }
     }
 
@@ -219,7 +230,7 @@ enum Piece {
 
 /// An `xml:base`, itself relative to the one around it. Only web addresses are bases.
 fn resolve_base(outer: Option<&Url>, address: &str) -> Option<Url> {
-    let address = address.trim();
+    let address = Some(address.trim()).filter(|it| it.len() <= BASE_BYTES_MAX)?;
     let base = Url::parse(address).or_else(|error| match outer {
         Some(outer) => outer.join(address),
         None => Err(error),

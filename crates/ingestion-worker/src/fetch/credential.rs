@@ -6,6 +6,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use crate::error::echo;
+
 /// What proves to a server who asks. Never shown by `Debug`.
 #[derive(Clone, Debug)]
 pub enum Credential {
@@ -59,12 +61,12 @@ impl Credential {
     /// If the header cannot carry it.
     pub fn header(name: &str, value: SecretString) -> Result<Self, InvalidHeader> {
         let parsed = HeaderName::try_from(name);
-        let parsed = parsed.map_err(|_| InvalidHeader::Name(name.to_owned()))?;
+        let parsed = parsed.map_err(|_| InvalidHeader::Name(echo(name)))?;
         if RESERVED.contains(&parsed) {
             return Err(InvalidHeader::Reserved(parsed));
         }
         HeaderValue::from_str(value.expose_secret())
-            .map_err(|_| InvalidHeader::Value(name.to_owned()))?;
+            .map_err(|_| InvalidHeader::Value(parsed.to_string()))?;
         Ok(Self::Header { name: parsed, value })
     }
 
@@ -90,7 +92,7 @@ impl Credential {
 
 /// Whether a credential for `given` may go to `next`: the same origin, or the same host's step up
 /// from http to https on the usual ports.
-pub(super) fn may_follow(given: &Url, next: &Url) -> bool {
+pub(crate) fn may_follow(given: &Url, next: &Url) -> bool {
     let steps_up = given.scheme() == "http"
         && next.scheme() == "https"
         && given.host() == next.host()
@@ -135,6 +137,6 @@ mod tests {
         let with = |name: &str, value: &str| Credential::header(name, value.into()).err();
         assert_eq!(with("Host", "x"), Some(InvalidHeader::Reserved(header::HOST)));
         assert_eq!(with("a b", "x"), Some(InvalidHeader::Name("a b".into())));
-        assert_eq!(with("X-Key", "a\r\nb: c"), Some(InvalidHeader::Value("X-Key".into())));
+        assert_eq!(with("X-Key", "a\r\nb: c"), Some(InvalidHeader::Value("x-key".into())));
     }
 }

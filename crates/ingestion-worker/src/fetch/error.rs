@@ -28,7 +28,8 @@ pub enum Error {
     #[error(
         "{host} is at {address}, which is not a public address; if it is meant to be reached, \
              add its network to fetch.allow_networks \
-             (COMMANDCENTER__FETCH__ALLOW_NETWORKS={address})"
+             (COMMANDCENTER__FETCH__ALLOW_NETWORKS={})",
+        ipnet::IpNet::from(*address)
     )]
     AddressForbidden {
         /// The host as named in the URL.
@@ -284,6 +285,7 @@ fn of_status(status: StatusCode, retry_after: Option<Duration>) -> Class {
 
 fn advice(status: StatusCode) -> &'static str {
     match status.as_u16() {
+        304 => "; it was asked for the whole body and says that nothing changed",
         401 => "; give the source a credential, or a current one",
         403 => "; the server refuses this client or this credential",
         404 => "; check the address",
@@ -294,7 +296,7 @@ fn advice(status: StatusCode) -> &'static str {
 }
 
 /// A URL without what may be secret.
-pub(super) fn place(url: &Url) -> String {
+pub(crate) fn place(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);

@@ -21,7 +21,6 @@ pub(super) fn validators(headers: &HeaderMap) -> Validators {
     Validators {
         etag: text(headers, &header::ETAG),
         last_modified: text(headers, &header::LAST_MODIFIED),
-        fresh_for: fresh_for(headers),
     }
 }
 
@@ -51,25 +50,6 @@ fn wait(value: &str, now: SystemTime) -> Option<Duration> {
     Some(wait.min(Duration::from_secs(WAIT_S_MAX)))
 }
 
-/// `Cache-Control: max-age`, else `Expires` after `Date`, at most a day.
-fn fresh_for(headers: &HeaderMap) -> Option<Duration> {
-    let control = text(headers, &header::CACHE_CONTROL).unwrap_or_default().to_ascii_lowercase();
-    let directives: Vec<&str> = control.split(',').map(str::trim).collect();
-    if directives.iter().any(|directive| matches!(*directive, "no-cache" | "no-store")) {
-        return None;
-    }
-    let max_age = directives.iter().find_map(|directive| directive.strip_prefix("max-age="));
-    let fresh = match max_age {
-        Some(seconds) => Duration::from_secs(seconds.trim_matches('"').parse().ok()?),
-        None => {
-            let date = |name| httpdate::parse_http_date(&text(headers, name)?).ok();
-            let now = date(&header::DATE)?;
-            date(&header::EXPIRES)?.duration_since(now).ok()?
-        }
-    };
-    Some(fresh.min(Duration::from_secs(WAIT_S_MAX))).filter(|fresh| !fresh.is_zero())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,22 +64,5 @@ mod tests {
         assert_eq!(seconds("99999999999"), Some(WAIT_S_MAX));
         assert_eq!(seconds("soon"), None);
         assert_eq!(seconds("-1"), None);
-    }
-
-    #[test]
-    fn reads_how_long_a_copy_is_fresh() {
-        let fresh = |pairs: &[(HeaderName, &str)]| {
-            let mut headers = HeaderMap::new();
-            for (name, value) in pairs {
-                headers.insert(name.clone(), value.parse().expect("a value"));
-            }
-            fresh_for(&headers).map(|fresh| fresh.as_secs())
-        };
-        assert_eq!(fresh(&[(header::CACHE_CONTROL, "public, max-age=600")]), Some(600));
-        assert_eq!(fresh(&[(header::CACHE_CONTROL, "no-cache, max-age=600")]), None);
-        assert_eq!(fresh(&[(header::EXPIRES, "0")]), None);
-        let date = (header::DATE, "Wed, 31 Dec 2003 10:00:00 GMT");
-        let expires = (header::EXPIRES, "Wed, 31 Dec 2003 10:30:00 GMT");
-        assert_eq!(fresh(&[date, expires]), Some(1800));
     }
 }

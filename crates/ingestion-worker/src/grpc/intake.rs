@@ -168,7 +168,7 @@ async fn store(
         taken.iter().flatten().map(|it| (it.key.as_str(), it)).collect();
     let items: Vec<&Accepted> = by_key.into_values().collect();
     let keys: Vec<&str> = items.iter().map(|it| it.key.as_str()).collect();
-    let known = db::item::known(tx, source.id, &keys, &[]).await?;
+    let known = db::item::known(tx, source.id, &keys).await?;
     let shown: Vec<Shown> = items.iter().map(|it| shown(it)).collect();
     let verdicts = decide(&known, &shown, None, chrono::Utc::now());
     let ids: Vec<i64> = known.iter().map(|it| it.id).collect();
@@ -198,7 +198,13 @@ async fn store(
 }
 
 fn shown(item: &Accepted) -> Shown {
-    Shown { key: item.key.clone(), alias: None, hash: item.hash.clone(), published_at: None }
+    Shown {
+        key: item.key.clone(),
+        names: vec![item.key.clone()],
+        hints: Vec::new(),
+        hash: item.hash.clone(),
+        published_at: None,
+    }
 }
 
 fn blob(item: &Accepted, observed_seq: i64) -> Blob {

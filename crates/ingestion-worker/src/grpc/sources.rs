@@ -181,11 +181,12 @@ pub(super) async fn preview(
             return Err(Failure::invalid("count", message));
         }
     };
+    if let Some(text) = wire::spread_text(&schedule) {
+        return Ok(v1::PreviewScheduleResponse { text, next_runs: Vec::new() });
+    }
     let Some(schedule) = wire::parse(&schedule, "")? else {
-        return Ok(v1::PreviewScheduleResponse {
-            text: wire::BY_HAND.to_owned(),
-            next_runs: Vec::new(),
-        });
+        let text = wire::BY_HAND.to_owned();
+        return Ok(v1::PreviewScheduleResponse { text, next_runs: Vec::new() });
     };
     Ok(v1::PreviewScheduleResponse {
         text: schedule.describe(),

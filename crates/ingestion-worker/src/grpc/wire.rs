@@ -9,7 +9,7 @@ use crate::credential;
 use crate::db::run::Run;
 use crate::fetch::Credential;
 use crate::freshness::{Facts, Freshness, judge};
-use crate::source::{Options, Schedule, Source, check_options};
+use crate::source::{Checks, Options, Schedule, Source, check_options};
 
 /// What a source without a schedule says.
 pub(super) const BY_HAND: &str = "by hand only";
@@ -19,7 +19,8 @@ pub(super) const NEXT_RUNS: usize = 3;
 
 /// How a source is doing at `now`.
 pub(super) fn freshness(source: &Source, now: DateTime<Utc>) -> Freshness {
-    let since = source.last_success_at.unwrap_or(source.created_at);
+    // A look that an older schedule did not want, or that fell into a pause, is not overdue.
+    let since = source.scheduled_at.max(source.last_success_at.unwrap_or(source.created_at));
     let due_at = next_runs(source, since, 1).first().copied();
     let facts = Facts {
         paused: source.draft.paused,
@@ -80,6 +81,14 @@ fn schedule_text(source: &Source) -> String {
     schedule.map_or_else(|| BY_HAND.to_owned(), |it| it.describe())
 }
 
+/// What a schedule says whose time each source gets for itself: until there is one, nobody knows it.
+pub(super) fn spread_text(schedule: &Schedule) -> Option<String> {
+    let period = schedule.expression.to_lowercase();
+    let zone = &schedule.zone;
+    matches!(period.as_str(), "hourly" | "daily" | "weekly")
+        .then(|| format!("{period}, at a time that differs from source to source ({zone})"))
+}
+
 /// A run as it is shown.
 pub(super) fn run(run: Run) -> wire::Run {
     let unsigned = |number: i32| u32::try_from(number).unwrap_or(0);
@@ -117,11 +126,13 @@ pub(super) fn schedule(wire: Option<wire::Schedule>) -> Result<Schedule, Failure
         expression: wire.expression.trim().to_owned(),
         zone: if zone.is_empty() { "UTC" } else { zone }.to_owned(),
     };
-    // An unknown zone is told also to those who run by hand for now.
+    // Each by itself, so that a form hears of both; a zone also of a source that runs by hand.
     let zone_only = Schedule { expression: "hourly".to_owned(), ..schedule.clone() };
-    parse(&zone_only, "")?;
-    parse(&schedule, "")?;
-    Ok(schedule)
+    let expression_only = Schedule { zone: "UTC".to_owned(), ..schedule.clone() };
+    let mut checks = Checks::default();
+    checks.take(parse(&zone_only, ""));
+    checks.take(parse(&expression_only, ""));
+    checks.finish(Some(schedule))
 }
 
 /// A schedule ready to compute with; `None` when it has no expression. The key spreads `hourly`

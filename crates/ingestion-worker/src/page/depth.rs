@@ -21,7 +21,7 @@ const FLAT: [&str; 29] = [
 ];
 
 /// Parses a page; none if it is too deep.
-pub(super) fn parse(html: &str) -> Option<Document> {
+pub(crate) fn parse(html: &str) -> Option<Document> {
     let nests_deeper = tags_nest_deeper(html, DEPTH_MAX, after_raw_text);
     if nests_deeper || tags_nest_deeper(html, APPARENT_DEPTH_MAX, |tag| tag) {
         return None;

@@ -15,6 +15,9 @@ use crate::slot::{self, Asked};
 use crate::source::{Kind, Source, check_url};
 use crate::{db, metrics};
 
+/// How long a look may take: shorter than the run, so that people are told of one that is over.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(150);
+
 /// Looks at one source.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Fetch {
@@ -46,15 +49,18 @@ impl Job for Fetch {
         };
         app.admit().await?;
         let url = check_url(&source.draft.url)?;
-        let place = match slot::ask(&app.pool, &url, app.config.host_limits()).await? {
+        let place = match slot::ask(&app.pool, &url, app.host_limits()).await? {
             Asked::Yours(place) => place,
-            Asked::Later(wait) => return Ok(Outcome::Later(wait)),
+            Asked::Later(wait) | Asked::Held(wait) => return Ok(Outcome::Later(wait)),
         };
         let started = Instant::now();
-        let number = start(&app, &source, &run).await?;
-        let seen = look::look(&app, &source, &url).await;
-        let hold = seen.as_ref().err().and_then(hold);
-        place.release(&app.pool, hold).await;
+        let mut number = None;
+        let work = async {
+            number = Some(start(&app, &source, &run).await?);
+            look::look(&app, &source, &url).await
+        };
+        let seen = place.during(&app.pool, &run, LOOK_TIME_MAX, work).await;
+        let Some(number) = number else { return seen.map(|_| Outcome::Done) };
         let outcome = match seen {
             Ok(seen) => store::store(&app, &source, &run, number, seen).await,
             Err(error) => Err(error),
@@ -64,15 +70,6 @@ impl Job for Fetch {
         }
         metrics::stage("fetch", started.elapsed());
         outcome
-    }
-}
-
-/// What the host asked for.
-fn hold(error: &Error) -> Option<Duration> {
-    match error {
-        Error::RateLimited { retry_after, .. } => Some(*retry_after),
-        Error::Transient(failure) => failure.retry_after,
-        _ => None,
     }
 }
 

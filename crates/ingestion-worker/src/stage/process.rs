@@ -17,9 +17,9 @@ use crate::db::blob::Blob;
 use crate::db::item::Item;
 use crate::document::Metadata;
 use crate::source::Source;
-use crate::{db, metrics};
+use crate::{clients, db, metrics};
 
-use text::Text;
+use text::{Asked, Text};
 
 /// Processes the newest content of one item. Which content that is, the job finds out when it runs:
 /// an edit that comes while it waits is taken along, one that comes while it runs makes it run
@@ -59,19 +59,25 @@ impl Job for Process {
             return Ok(Outcome::Done);
         };
         let started = Instant::now();
-        let text = match text::of(&app, &source, &waiting, run.attempt).await? {
+        let text = match text::of(&app, &source, &waiting, &run).await? {
             Text::Ready(text) => text,
             Text::Later(wait) => return Ok(Outcome::Later(wait)),
         };
         let (blob, bytes) = (waiting.blob, text.markdown.len());
         let document = document(&source, &item, &blob, &text, &run);
-        let submitted = app.knowledge.submit(document).await;
-        if submitted.is_err() && text.from_page {
+        let submitted = app.knowledge.submit(document).await.map_err(clients::of_job);
+        let article = text.article;
+        if submitted.is_err() && article == Asked::Yes {
             // The next try must not ask the site again.
             db::blob::replace(&app.pool, self.item, &text.into_blob(&blob)).await?;
         }
         let outcome = accepted(submitted?)?;
         let mut tx = app.pool.begin().await?;
+        if article == Asked::Refused {
+            // A site that answers 304 would not show the entry again.
+            db::validator::remove(&mut tx, source.id).await?;
+            db::item::hand_on_again(&mut tx, self.item, blob.observed_seq).await?;
+        }
         db::blob::remove(&mut tx, self.item, blob.observed_seq).await?;
         run.complete(&mut tx).await?;
         tx.commit().await?;

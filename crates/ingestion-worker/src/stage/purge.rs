@@ -7,6 +7,7 @@ use proto::SourceId;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::clients::of_job;
 use crate::db;
 use crate::source::Source;
 
@@ -37,7 +38,7 @@ impl Job for Purge {
     async fn run(self, app: Arc<App>, run: Run) -> Result<Outcome, Error> {
         // Later than the number of any content: nothing was stored after the source was marked.
         let observed_seq = jobs::observe(&app.pool).await?;
-        let documents = app.knowledge.purge(self.source, observed_seq).await?;
+        let documents = app.knowledge.purge(self.source, observed_seq).await.map_err(of_job)?;
         let mut tx = app.pool.begin().await?;
         db::source::remove(&mut tx, self.source).await?;
         run.complete(&mut tx).await?;

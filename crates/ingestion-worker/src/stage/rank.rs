@@ -7,6 +7,7 @@ use proto::SourceId;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::clients::of_job;
 use crate::db;
 use crate::source::Source;
 
@@ -37,7 +38,7 @@ impl Job for Rank {
         if let Some(source) = db::source::get(&app.pool, self.source).await?
             && !source.deleting
         {
-            app.knowledge.set_rank(&source).await?;
+            app.knowledge.set_rank(&source).await.map_err(of_job)?;
         }
         Ok(Outcome::Done)
     }

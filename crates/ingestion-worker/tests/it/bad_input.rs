@@ -32,6 +32,7 @@ async fn each_bad_answer_is_named_and_the_other_sources_go_on() {
         ("/page", page("<html><head><title>Welcome</title></head></html>"), "not a feed"),
         ("/login", page(login), "login page"),
         ("/empty", Response::ok(""), "not a feed"),
+        ("/304", Response::status(304), "304"),
         ("/404", Response::status(404), "404"),
         ("/410", Response::status(410), "gone for good"),
         (
@@ -41,7 +42,7 @@ async fn each_bad_answer_is_named_and_the_other_sources_go_on() {
         ),
         ("/403", Response::status(403), "403"),
         ("/large", Response::ok(large), "200000 bytes"),
-        ("/bomb", Response::gzip_bomb(50_000_000), ""),
+        ("/bomb", Response::gzip_bomb(50_000_000), "200000 bytes"),
         ("/endless", Response::endless(vec![b'x'; 10_000]), "200000 bytes"),
         ("/loop", Response::redirect("/loop"), "redirects more than"),
         ("/inside", Response::redirect("http://10.0.0.1/feed"), "10.0.0.1"),
@@ -56,7 +57,7 @@ async fn each_bad_answer_is_named_and_the_other_sources_go_on() {
     assert_eq!(world.run(&good.id).await.state, "done");
     world.knowledge.document("Good").await;
     let dead = world.settled().await;
-    assert_eq!(dead.len(), 13, "each died once, without a useless second try: {dead:?}");
+    assert_eq!(dead.len(), 14, "each died once, without a useless second try: {dead:?}");
 }
 
 #[tokio::test]
@@ -201,5 +202,30 @@ async fn a_test_of_a_source_stores_nothing_and_tells_what_it_saw() {
     ] {
         assert_eq!(probe(url.clone()).await.expect_err("refused").reason, reason, "{url}");
     }
+    let request = TestSourceRequest {
+        kind: "feed".into(),
+        url: world.site.url("/feed"),
+        ..TestSourceRequest::default()
+    };
+    let nowhere = world.sources("operator").test_source(request.clone()).await;
+    assert!(nowhere.expect("a test belongs to no project").into_inner().ok);
+    let refused = world.sources("viewer").test_source(request).await.expect_err("a viewer");
+    assert_eq!(refused.code(), tonic::Code::PermissionDenied);
     assert_eq!(world.knowledge.submitted(), []);
+}
+
+#[tokio::test]
+async fn patience_is_kept_with_the_host_that_asked_for_it() {
+    let world = World::start().await;
+    let other = Site::start_at("127.0.0.2".parse().expect("an address")).await;
+    other.serve("/feed", Response::status(429).header("retry-after", "3600"));
+    world.site.serve("/moved", Response::redirect(&other.url("/feed")));
+    let source = world.add("/moved").await;
+    assert_eq!(world.run(&source.id).await.state, "failed");
+    let held: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM ingestion.host WHERE hold_until > now()")
+            .fetch_all(&world.pool)
+            .await
+            .expect("read");
+    assert_eq!(held, [other.url.trim_start_matches("http://")]);
 }

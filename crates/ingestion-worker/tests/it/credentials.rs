@@ -1,5 +1,6 @@
 //! Credentials: each kind opens its site, none is told to another one, none is shown.
 
+use proto::Failure;
 use proto::ingestion::v1::credential::{ApiKey, Basic, Kind};
 use proto::ingestion::v1::{Credential, UpdateSourceRequest};
 use testkit::{Auth, Response, Site};
@@ -110,6 +111,41 @@ async fn no_other_host_hears_of_it() {
     assert!(other.requests().iter().all(|it| it.header("authorization").is_none()));
     let ours = world.site.requests_for("/article");
     assert!(!ours.is_empty() && ours.iter().all(|it| it.header("authorization").is_some()));
+}
+
+#[tokio::test]
+async fn a_credential_does_not_move_to_another_site_with_the_url() {
+    let world = World::start().await;
+    let other = Site::start_at("127.0.0.2".parse().expect("an address")).await;
+    other.serve("/feed", rss(&[("1", "Theirs", "one")]));
+    let mut request = world.feed("/feed");
+    request.credential = bearer("s3cret");
+    let source = world.create(request).await.expect("a good feed");
+    let move_to = |url: String, credential: Option<Credential>, clear_credential: bool| {
+        let mut sources = world.sources("operator");
+        let id = source.id.clone();
+        let url = Some(url);
+        let edit = UpdateSourceRequest {
+            id,
+            url,
+            credential,
+            clear_credential,
+            ..UpdateSourceRequest::default()
+        };
+        async move {
+            let edited = sources.update_source(edit).await;
+            edited.map(|it| it.into_inner().credential).map_err(|it| Failure::from_status(&it))
+        }
+    };
+    let refused = move_to(other.url("/feed"), None, false).await.expect_err("another site");
+    assert_eq!(refused.violations[0].field, "credential", "{refused}");
+    assert!(refused.message.contains("127.0.0.2"), "{refused}");
+    let within = move_to(world.site.url("/moved"), None, false).await;
+    assert_eq!(within.expect("the same site"), "bearer");
+    let anew = move_to(other.url("/feed"), bearer("theirs"), false).await;
+    assert_eq!(anew.expect("a new one"), "bearer");
+    let without = move_to(world.site.url("/feed"), None, true).await;
+    assert_eq!(without.expect("without one"), "none");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Feeds become documents: each entry once, edits as revisions, on time, and at little cost.
 
 use proto::ingestion::v1::{FeedOptions, Schedule};
-use testkit::{Response, eventually};
+use testkit::{Response, Site, eventually};
 
 use crate::world::{PATIENCE, World};
 
@@ -177,6 +177,7 @@ async fn a_summary_is_replaced_by_the_article_unless_that_is_shorter() {
         entry("/article", "Long read", "In short."),
         entry("/robots", "Guarded", "A summary that says more than the page that stands guard."),
         entry("/gone", "Gone", "The page is gone."),
+        entry("/film", "Film", "What is shown in the film."),
     ]
     .concat();
     let feed = format!("<rss version=\"2.0\"><channel><title>B</title>{feed}</channel></rss>");
@@ -189,6 +190,8 @@ async fn a_summary_is_replaced_by_the_article_unless_that_is_shorter() {
     world.site.serve("/article", Response::ok(article).content_type("text/html"));
     let robots = "<html><body><p>Are you human?</p></body></html>";
     world.site.serve("/robots", Response::ok(robots).content_type("text/html"));
+    let film = format!("<html><body><article>{}</article></body></html>", paragraph.repeat(9));
+    world.site.serve("/film", Response::ok(film).content_type("video/mp4"));
     let source = world.add("/feed").await;
     world.run(&source.id).await;
     assert_eq!(world.settled().await, []);
@@ -196,7 +199,68 @@ async fn a_summary_is_replaced_by_the_article_unless_that_is_shorter() {
     assert!(article.text.contains("enough words to count") && !article.text.contains("Home"));
     assert!(world.knowledge.document("Guarded").await.text.contains("says more"));
     assert!(world.knowledge.document("Gone").await.text.contains("The page is gone"));
+    assert!(world.knowledge.document("Film").await.text.contains("What is shown"));
     assert_eq!(world.site.requests_for("/article").len(), 1);
+}
+
+#[tokio::test]
+async fn a_feed_that_broke_off_is_read_again_as_a_whole() {
+    let world = World::start().await;
+    let feed = "<rss version=\"2.0\"><channel><title>B</title>\
+        <item><guid>1</guid><title>First</title><description>one</description></item>\
+        <item><guid>2</guid><title>Second</title><description>two, and more</description></item>\
+        </channel></rss>";
+    let (half, _) = feed.split_at(feed.find(", and").expect("it is there"));
+    let [half, whole] = [half, feed].map(|it| Response::ok(it.to_owned()).etag("\"v1\""));
+    world.site.serve_each("/feed", [half, whole]);
+    let source = world.add("/feed").await;
+    let run = world.run(&source.id).await;
+    assert_eq!((run.found, run.created), (1, 1), "{run:?}");
+    let run = world.run(&source.id).await;
+    assert_eq!((run.created, run.not_modified), (1, false), "{run:?}");
+    assert!(world.knowledge.document("Second").await.text.contains("two, and more"));
+    assert_eq!(world.settled().await, []);
+    assert!(
+        world
+            .knowledge
+            .submitted()
+            .iter()
+            .all(|it| it.title != "Second" || it.text.contains("more"))
+    );
+}
+
+#[tokio::test]
+async fn an_article_that_is_held_back_is_taken_later() {
+    let world = World::start().await;
+    let other = Site::start_at("127.0.0.2".parse().expect("an address")).await;
+    let feed = format!(
+        "<rss version=\"2.0\"><channel><title>B</title><item><guid>1</guid><title>Long</title>\
+         <link>{}</link><description>Short.</description></item></channel></rss>",
+        other.url("/article")
+    );
+    // The feed itself answers 304 from the second look on.
+    world.site.serve("/feed", Response::ok(feed).etag("\"v1\""));
+    let words = "<p>Many words, in a sentence that goes on, and on, for quite a while.</p>";
+    let article = format!("<html><body><article>{}</article></body></html>", words.repeat(6));
+    let article = Response::ok(article).content_type("text/html");
+    let refused = |seconds| Response::status(429).header("retry-after", seconds);
+    other.serve_each("/article", [refused("7200"), refused("1"), article]);
+    let source = world.add("/feed").await;
+    world.run(&source.id).await;
+    assert_eq!(world.settled().await, []);
+    assert_eq!(world.knowledge.document("Long").await.text.trim(), "Short.");
+    // The hold is over; the content has waited for longer than a site's hold is waited for.
+    for sql in [
+        "UPDATE ingestion.host SET hold_until = now()",
+        "ALTER TABLE ingestion.blob ALTER created_at SET DEFAULT now() - interval '3 hours'",
+    ] {
+        sqlx::query(sql).execute(&world.pool).await.expect("done");
+    }
+    world.run(&source.id).await;
+    assert_eq!(world.settled().await, []);
+    assert!(world.knowledge.document("Long").await.text.contains("Many words"));
+    assert_eq!(other.requests_for("/article").len(), 3);
+    assert!(world.run(&source.id).await.not_modified);
 }
 
 #[tokio::test]

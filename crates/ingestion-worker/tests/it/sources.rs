@@ -61,9 +61,13 @@ async fn each_mistake_is_refused_by_field_with_its_limit_and_a_remedy() {
     for (request, field, says) in table {
         let failure = world.create(request).await.expect_err(says);
         assert_eq!(failure.reason, Reason::InvalidInput, "{failure}");
-        assert_eq!(failure.violations[0].field, field, "{failure}");
+        let fields: Vec<&str> = failure.violations.iter().map(|it| it.field.as_str()).collect();
+        assert_eq!(fields, [field], "{failure}");
         assert!(failure.message.contains(says), "{failure}");
     }
+    let both = world.create(every("often", "Mars/Olympus")).await.expect_err("neither");
+    let fields: Vec<&str> = both.violations.iter().map(|it| it.field.as_str()).collect();
+    assert_eq!(fields, ["zone", "schedule"], "{both}");
     for url in ["http://10.0.0.1/", "http://169.254.169.254/", "http://[fe80::1]/", "http://0/"] {
         let failure = world.create(at(url)).await.expect_err("not public");
         assert_eq!(failure.reason, Reason::AddressForbidden, "{url}: {failure}");
@@ -166,6 +170,45 @@ async fn a_pause_stops_the_clock_but_not_a_persons_hand() {
 }
 
 #[tokio::test]
+async fn a_source_is_not_overdue_by_the_time_before_its_schedule() {
+    let world = World::start().await;
+    world.site.serve("/feed", rss(&[("1", "First", "one")]));
+    let mut request = world.feed("/feed");
+    request.schedule = schedule("hourly", "");
+    let source = world.create(request).await.expect("a good feed");
+    world.run(&source.id).await;
+    let freshness = || async { world.get(&source.id).await.freshness };
+    let age = || async {
+        sqlx::query(
+            "UPDATE ingestion.source SET last_success_at = now() - interval '30 days',
+                 scheduled_at = now() - interval '30 days'",
+        )
+        .execute(&world.pool)
+        .await
+        .expect("aged");
+    };
+    age().await;
+    assert_eq!(freshness().await, "overdue");
+    let unscheduled = UpdateSourceRequest {
+        id: source.id.clone(),
+        priority: Some(6),
+        ..UpdateSourceRequest::default()
+    };
+    edit(&world, unscheduled.clone()).await.expect("edited");
+    assert_eq!(freshness().await, "overdue", "its schedule is the same");
+    let other = schedule("12 * * * *", "");
+    let rescheduled = UpdateSourceRequest { schedule: other, ..unscheduled.clone() };
+    edit(&world, rescheduled).await.expect("edited");
+    assert_eq!(freshness().await, "fresh");
+    age().await;
+    for paused in [true, false] {
+        let pause = UpdateSourceRequest { paused: Some(paused), ..unscheduled.clone() };
+        edit(&world, pause).await.expect("edited");
+    }
+    assert_eq!(freshness().await, "fresh", "it was asleep");
+}
+
+#[tokio::test]
 async fn lists_are_narrowed_and_come_in_pages() {
     let world = World::start().await;
     for path in ["/a", "/b", "/c"] {
@@ -243,7 +286,10 @@ async fn a_schedule_is_told_in_words_and_times() {
     let answer = preview("30 6 * * 1-5", "Europe/Berlin", 5).await.expect("a schedule");
     assert_eq!(answer.next_runs.len(), 5);
     assert!(!answer.text.is_empty());
-    assert_eq!(preview("daily", "", 0).await.expect("a schedule").next_runs.len(), 3);
+    assert_eq!(preview("6 * * * *", "", 0).await.expect("a schedule").next_runs.len(), 3);
+    // No source is there yet that has a time of its own.
+    let spread = preview("Daily", "", 0).await.expect("a schedule");
+    assert!(spread.next_runs.is_empty() && spread.text.contains("differs"), "{spread:?}");
     assert_eq!(preview("", "", 0).await.expect("none").text, "by hand only");
     for (expression, zone, count) in [("* * *", "", 0), ("daily", "X", 0), ("daily", "", 11)] {
         let refused = preview(expression, zone, count).await.expect_err("refused");

@@ -113,6 +113,7 @@ impl World {
             url: Secret::from(self.nats.url.clone()),
             user: self.nats.user.clone(),
             password: Secret::from(self.nats.password.clone()),
+            network_is_private: false,
         };
         let Setup { config, fetch, jobs } = self.setup.clone();
         let readiness = Readiness::default();
@@ -126,6 +127,7 @@ impl World {
             knowledge: Endpoint {
                 url: self.knowledge.url.clone(),
                 token: "worker".to_owned().into(),
+                ca_file: None,
             },
             readiness: readiness.clone(),
         })

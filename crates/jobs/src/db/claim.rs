@@ -17,6 +17,8 @@ pub(crate) struct Claimed {
     pub(crate) kind: String,
     pub(crate) payload: String,
     pub(crate) attempt: i32,
+    /// Failures in a row before this claim that cost no attempt.
+    pub(crate) deferrals: i32,
     pub(crate) priority: i16,
     pub(crate) project_id: Option<ProjectId>,
     pub(crate) group_id: Option<Uuid>,
@@ -52,7 +54,7 @@ macro_rules! claim {
                 INSERT INTO jobs.attempt (job_id, number, worker)
                 SELECT id, claims, worker FROM claimed
             )
-            SELECT id, kind, payload::text, attempt, priority, project_id, group_id, due_at,
+            SELECT id, kind, payload::text, attempt, deferrals, priority, project_id, group_id, due_at,
                    started_at, expires_at, cursor::text, progress_done, traceparent
             FROM claimed"
         )
@@ -123,10 +125,17 @@ pub(crate) async fn suspect(
 /// Gives back what a claim may have taken whose answer never came.
 pub(crate) async fn give_back(pool: &PgPool, token: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE jobs.job
-         SET state = 'queued', lease_token = NULL, lease_until = NULL, dispatched_at = NULL,
-             attempt = greatest(attempt - 1, 0)
-         WHERE state = 'running' AND lease_token = $1",
+        "WITH given AS (
+             UPDATE jobs.job
+             SET state = CASE WHEN cancel_requested AND NOT rerun THEN 'cancelled'
+                              ELSE 'queued' END,
+                 finished_at = CASE WHEN cancel_requested AND NOT rerun THEN now() END,
+                 lease_token = NULL, lease_until = NULL, dispatched_at = NULL,
+                 cancel_requested = false, attempt = greatest(attempt - 1, 0)
+             WHERE state = 'running' AND lease_token = $1
+             RETURNING id, claims)
+         UPDATE jobs.attempt SET finished_at = now(), outcome = 'handed_back'
+         FROM given WHERE job_id = given.id AND number = given.claims",
     )
     .bind(token)
     .execute(pool)

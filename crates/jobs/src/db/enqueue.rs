@@ -7,14 +7,16 @@ use uuid::Uuid;
 
 use crate::enqueue::{Enqueued, Template};
 
-/// A job that has failed keeps its due time, so that a busy key cannot defeat its own backoff.
+/// A job that has failed keeps its due time, so that a busy key cannot defeat its own backoff. What
+/// comes after a person cancelled the run deserves a run of its own, for which `rerun` is enough: the
+/// wish to cancel stays, as its worker may not have heard it yet.
 const INSERT: &str = "
 WITH job AS (
     INSERT INTO jobs.job AS job
         (id, kind, key, project_id, group_id, subject, payload, priority, due_at, expires_at,
-         traceparent)
+         expires_s, traceparent)
     VALUES ($1, $2, $3, $4, $5, $6, $7::json, $8, coalesce($9, now()),
-            greatest(coalesce($9, now()), now()) + $10 * interval '1 second', $11)
+            greatest(coalesce($9, now()), now()) + $10 * interval '1 second', $10, $11)
     ON CONFLICT (kind, key) WHERE key IS NOT NULL AND state IN ('queued', 'running')
     DO UPDATE SET
         payload = excluded.payload,
@@ -23,7 +25,8 @@ WITH job AS (
         rerun = job.rerun OR job.state = 'running',
         due_at = CASE WHEN job.state = 'queued' AND job.last_error IS NULL
                       THEN least(job.due_at, excluded.due_at) ELSE job.due_at END,
-        expires_at = greatest(job.expires_at, excluded.expires_at)
+        expires_at = greatest(job.expires_at, excluded.expires_at),
+        expires_s = excluded.expires_s
     RETURNING job.id, job.id = $1 AS fresh, job.kind, job.priority, job.due_at
 )
 SELECT id, fresh,

@@ -32,16 +32,17 @@ macro_rules! crash {
                 FROM lost WHERE job_id = lost.id AND number = lost.claims
             )
             UPDATE jobs.job AS job SET
-                state = CASE WHEN cancel_requested THEN 'cancelled'
-                             WHEN crashes >= $2 AND NOT rerun THEN 'dead' ELSE 'queued' END,
-                finished_at = CASE WHEN cancel_requested OR (crashes >= $2 AND NOT rerun)
+                state = CASE WHEN rerun THEN 'queued' WHEN cancel_requested THEN 'cancelled'
+                             WHEN crashes >= $2 THEN 'dead' ELSE 'queued' END,
+                finished_at = CASE WHEN NOT rerun AND (cancel_requested OR crashes >= $2)
                                    THEN now() END,
                 due_at = now() + crashes * $3 * interval '1 millisecond',
                 crashes = CASE WHEN crashes >= $2 AND rerun THEN 1 ELSE crashes + 1 END,
                 rerun = rerun AND crashes < $2,
                 attempt = greatest(attempt - 1, 0),
                 last_error = $1, error_signature = $4,
-                lease_token = NULL, lease_until = NULL, dispatched_at = NULL
+                lease_token = NULL, lease_until = NULL, dispatched_at = NULL,
+                cancel_requested = false
             FROM lost WHERE job.id = lost.id
             RETURNING job.id, job.kind, job.project_id, job.state, job.crashes"
         )
@@ -114,7 +115,8 @@ pub(crate) async fn panicked(
         .await
 }
 
-/// Ends jobs that nobody could finish before they expired; returns them.
+/// Ends jobs that nobody could finish before they expired, but those of a kind that rests; returns
+/// them.
 pub(crate) async fn expired(
     connection: &mut PgConnection,
     kinds: &[String],
@@ -124,6 +126,7 @@ pub(crate) async fn expired(
         "WITH late AS (
             SELECT id FROM jobs.job
             WHERE state = 'queued' AND kind = ANY($1) AND expires_at < now()
+              AND NOT EXISTS (SELECT FROM jobs.kind WHERE kind.kind = job.kind AND paused)
             LIMIT $4 FOR UPDATE SKIP LOCKED)
          UPDATE jobs.job AS job
          SET state = 'dead', finished_at = now(), error_signature = $3,

@@ -17,7 +17,9 @@ pub async fn retry(pool: &PgPool, id: JobId) -> Result<Record, Failure> {
              UPDATE jobs.job
              SET state = 'queued', attempt = 0, crashes = 0, due_at = now(), finished_at = NULL,
                  dispatched_at = NULL, cancel_requested = false, error_signature = NULL,
-                 expires_at = greatest(expires_at, now() + (expires_at - created_at))
+                 deferrals = 0,
+                 expires_at = greatest(expires_at, now() + coalesce(
+                     expires_s * interval '1 second', expires_at - created_at))
              WHERE id = $1 AND state IN ('dead', 'cancelled', 'queued')
              RETURNING *)
          SELECT *, pg_notify('jobs', 'due ' || kind || ' ' || priority)::text FROM retried",
@@ -39,7 +41,8 @@ pub async fn retry(pool: &PgPool, id: JobId) -> Result<Record, Failure> {
     }
 }
 
-/// Ends a job: at once when it waits, within moments when it runs.
+/// Ends a job: at once when it waits, within moments when it runs. A run that its key asked for
+/// meanwhile ends with it; one that is asked for later does not.
 ///
 /// # Errors
 /// `NOT_FOUND`; `CONFLICT` when it has ended.
@@ -49,7 +52,7 @@ pub async fn cancel(pool: &PgPool, id: JobId) -> Result<Record, Failure> {
              UPDATE jobs.job
              SET state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
                  finished_at = CASE WHEN state = 'queued' THEN now() END,
-                 cancel_requested = true
+                 cancel_requested = state = 'running', rerun = false
              WHERE id = $1 AND state IN ('queued', 'running')
              RETURNING *)
          SELECT *, pg_notify('jobs', 'cancel ' || id)::text FROM cancelled",
@@ -79,7 +82,7 @@ pub async fn cancel_group(
              UPDATE jobs.job
              SET state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
                  finished_at = CASE WHEN state = 'queued' THEN now() END,
-                 cancel_requested = true
+                 cancel_requested = state = 'running', rerun = false
              WHERE group_id = $1 AND kind <> $2 AND state IN ('queued', 'running')
              RETURNING id, state),
          told AS (SELECT pg_notify('jobs', 'cancel ' || id) FROM cancelled WHERE state = 'running')
@@ -92,33 +95,41 @@ pub async fn cancel_group(
     Ok(cancelled.unsigned_abs())
 }
 
-/// Lets a kind rest: nothing of it is dispatched or claimed until [`resume_kind`].
+const PAUSE: &str = "UPDATE jobs.kind SET paused = true WHERE kind = $1";
+
+/// What waited meanwhile has all its time again: none of it was the job's own.
+const RESUME: &str = "
+WITH rested AS (
+    UPDATE jobs.job SET expires_at = greatest(expires_at, now() + coalesce(
+        expires_s * interval '1 second', expires_at - created_at))
+    WHERE kind = $1 AND state = 'queued'
+      AND EXISTS (SELECT FROM jobs.kind WHERE kind = $1 AND paused)
+)
+UPDATE jobs.kind SET paused = false WHERE kind = $1";
+
+/// Lets a kind rest: nothing of it is dispatched or claimed, or expires, until [`resume_kind`].
 ///
 /// # Errors
 /// `NOT_FOUND` when no worker ever registered it, or what the database said.
 pub async fn pause_kind(executor: impl PgExecutor<'_>, kind: &str) -> Result<(), Failure> {
-    set_paused(executor, kind, true).await
+    set_paused(executor, kind, PAUSE).await
 }
 
-/// Ends the rest of a kind.
+/// Ends the rest of a kind; what waited expires as if it were enqueued now.
 ///
 /// # Errors
 /// As [`pause_kind`].
 pub async fn resume_kind(executor: impl PgExecutor<'_>, kind: &str) -> Result<(), Failure> {
-    set_paused(executor, kind, false).await
+    set_paused(executor, kind, RESUME).await
 }
 
 async fn set_paused(
     executor: impl PgExecutor<'_>,
     kind: &str,
-    paused: bool,
+    statement: &'static str,
 ) -> Result<(), Failure> {
-    let updated = sqlx::query("UPDATE jobs.kind SET paused = $2 WHERE kind = $1")
-        .bind(kind)
-        .bind(paused)
-        .execute(executor)
-        .await
-        .map_err(database::failure)?;
+    let updated =
+        sqlx::query(statement).bind(kind).execute(executor).await.map_err(database::failure)?;
     if updated.rows_affected() == 1 {
         return Ok(());
     }
@@ -133,6 +144,6 @@ fn conflict(record: &Record, what: &str) -> Failure {
     .fact("state", record.state)
 }
 
-fn is_unique_violation(error: &sqlx::Error) -> bool {
+pub(super) fn is_unique_violation(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }

@@ -1,10 +1,10 @@
 //! Dead letters: grouped by cause, retried or discarded by filter after a count.
 
 use chrono::{DateTime, Utc};
-use proto::{Failure, ProjectId};
+use proto::{Failure, ProjectId, Reason};
 use sqlx::{PgExecutor, PgPool};
 
-use super::{Filter, bind_filter, filtered};
+use super::{Filter, act::is_unique_violation, bind_filter, filtered};
 
 /// Groups shown, at most: those with the most jobs.
 const GROUPS_MAX: i64 = 200;
@@ -57,11 +57,15 @@ macro_rules! retriable {
     ($before:literal, $after:literal) => {
         concat!(
             filtered!($before, ""),
-            "AND job.state = 'dead' AND (job.key IS NULL OR NOT EXISTS (
+            "AND job.state = 'dead'
+             AND NOT EXISTS (
                  SELECT FROM jobs.job AS other
-                 WHERE other.kind = job.kind AND other.key = job.key AND other.id <> job.id
-                   AND (other.state IN ('queued', 'running')
-                        OR (other.state = 'dead' AND other.id > job.id)))) ",
+                 WHERE other.kind = job.kind AND other.key = job.key
+                   AND other.state IN ('queued', 'running'))
+             AND NOT EXISTS (
+                 SELECT FROM jobs.job AS other
+                 WHERE other.kind = job.kind AND other.key = job.key
+                   AND other.state = 'dead' AND other.id > job.id) ",
             $after
         )
     };
@@ -76,8 +80,9 @@ const RETRY: &str = retriable!(
      ), retried AS (
          UPDATE jobs.job AS job
          SET state = 'queued', attempt = 0, crashes = 0, due_at = now(), finished_at = NULL,
-             dispatched_at = NULL, error_signature = NULL,
-             expires_at = greatest(expires_at, now() + (expires_at - created_at))
+             dispatched_at = NULL, error_signature = NULL, cancel_requested = false,
+             deferrals = 0, expires_at = greatest(expires_at, now() + coalesce(
+                 expires_s * interval '1 second', expires_at - created_at))
          FROM chosen WHERE job.id = chosen.id
          RETURNING job.kind, job.priority
      ), told AS (
@@ -103,7 +108,7 @@ const DISCARD: &str = filtered!(
 /// counts.
 ///
 /// # Errors
-/// What the database said.
+/// `CONFLICT` when one of their keys is enqueued at the same moment; what the database said.
 pub async fn retry_dead(pool: &PgPool, filter: &Filter, dry_run: bool) -> Result<u64, Failure> {
     run(pool, filter, if dry_run { RETRIABLE } else { RETRY }).await
 }
@@ -119,10 +124,16 @@ pub async fn discard_dead(pool: &PgPool, filter: &Filter, dry_run: bool) -> Resu
 
 async fn run(pool: &PgPool, filter: &Filter, statement: &'static str) -> Result<u64, Failure> {
     let query = sqlx::query_scalar::<_, i64>(statement);
-    let count = bind_filter!(query, filter)
-        .bind(DEAD_PER_CALL_MAX)
-        .fetch_one(pool)
-        .await
-        .map_err(database::failure)?;
+    let count = bind_filter!(query, filter).bind(DEAD_PER_CALL_MAX).fetch_one(pool).await.map_err(
+        |error| if is_unique_violation(&error) { overtaken() } else { database::failure(error) },
+    )?;
     Ok(count.unsigned_abs())
+}
+
+fn overtaken() -> Failure {
+    Failure::new(
+        Reason::Conflict,
+        "nothing was retried, as a newer job for one of the same things came at the same moment; \
+         try again",
+    )
 }

@@ -10,6 +10,9 @@ use croner::{
 };
 use proto::Failure;
 
+/// Characters of an expression or a zone that a refusal repeats, at most.
+const ECHO_CHARS_MAX: usize = 100;
+
 /// Runs that [`Schedule::next_runs`] computes, at most.
 const RUNS_MAX: usize = 100;
 
@@ -42,16 +45,21 @@ impl Schedule {
         let zone = zone.trim().parse::<Tz>().map_err(|_| {
             Failure::invalid(
                 "zone",
-                format!("there is no time zone {zone:?}; use a name such as Europe/Berlin or UTC"),
+                format!(
+                    "there is no time zone {:?}; use a name such as Europe/Berlin or UTC",
+                    echo(zone)
+                ),
             )
         })?;
         let cron = parse_cron(&spread(&expression, key)).map_err(|why| {
             Failure::invalid(
                 "schedule",
                 format!(
-                    "{expression:?} is no schedule: {why}; use hourly, daily, weekly or five cron \
+                    "{:?} is no schedule: {why}; use hourly, daily, weekly or five cron \
                      fields (minute hour day month weekday), such as \"*/15 * * * *\" for every \
-                     quarter of an hour or \"30 6 * * 1-5\" for 6:30 on weekdays"
+                     quarter of an hour or \"30 6 * * 1-5\" for 6:30 on weekdays",
+                    echo(&expression),
+                    why = echo(&why)
                 ),
             )
         })?;
@@ -61,7 +69,7 @@ impl Schedule {
                 "schedule",
                 format!(
                     "{:?} never happens: no year has such a day; check day and month",
-                    schedule.expression
+                    echo(&schedule.expression)
                 ),
             ));
         }
@@ -114,6 +122,12 @@ impl Schedule {
             _ => format!("{words} ({})", self.zone()),
         }
     }
+}
+
+/// The start of what somebody sent.
+fn echo(text: &str) -> &str {
+    let end = text.char_indices().nth(ECHO_CHARS_MAX).map_or(text.len(), |(at, _)| at);
+    &text[..end]
 }
 
 /// The named periods as cron fields, at a time that depends on the key alone.
@@ -240,9 +254,12 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_a_schedule_or_refused(text in ".{0,40}") {
-            if let Err(failure) = Schedule::parse(&text, "UTC", "k") {
-                prop_assert!(failure.message.contains("schedule") || !failure.message.is_empty());
+        fn any_text_is_a_schedule_or_refused(text in "\\PC{0,2000}", zone in "(UTC|\\PC{0,300})") {
+            if let Err(failure) = Schedule::parse(&text, &zone, "k") {
+                let field = failure.violations[0].field.as_str();
+                prop_assert!(["schedule", "zone"].contains(&field));
+                // An escaped character takes up to ten.
+                prop_assert!(failure.message.len() < 10 * ECHO_CHARS_MAX + 1_000);
             }
         }
     }

@@ -7,7 +7,7 @@ use chassis::Shutdown;
 use tokio::time::sleep;
 
 use super::Core;
-use crate::{db, metrics as names, outbox, retention, schedule};
+use crate::{metrics as names, outbox, retention, schedule};
 
 /// Schedules are looked at this often.
 const SCHEDULE_INTERVAL: Duration = Duration::from_millis(500);
@@ -24,7 +24,7 @@ const SWEEP_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) async fn schedules(core: Arc<Core>, stop: Shutdown) -> anyhow::Result<()> {
     let kinds = core.kind_names();
     loop {
-        match db::within(schedule::fire_due(&core.pool, &kinds)).await {
+        match core.within(schedule::fire_due(&core.pool, &kinds)).await {
             Ok(0) => {}
             Ok(fired) => tracing::debug!(fired, "schedules fired"),
             Err(error) => tracing::warn!(error = %error, "schedules could not be looked at"),
@@ -50,10 +50,8 @@ pub(super) async fn relay(core: Arc<Core>, stop: Shutdown) -> anyhow::Result<()>
 }
 
 async fn relay_all(core: &Core, stop: &Shutdown) -> Result<(), sqlx::Error> {
-    if db::within(outbox::notice_new_stream(&core.pool, &core.bus)).await? {
-        tracing::info!("the stream of facts is new; all kept facts are published again");
-    }
-    while !stop.is_cancelled() && db::within(outbox::relay(&core.pool, &core.bus)).await? > 0 {}
+    let patience = core.config.answer_timeout();
+    while !stop.is_cancelled() && outbox::relay(&core.pool, &core.bus, patience).await? > 0 {}
     Ok(())
 }
 
@@ -76,7 +74,7 @@ pub(super) async fn sweep(core: Arc<Core>, stop: Shutdown) -> anyhow::Result<()>
 
 pub(super) async fn gauge(core: Arc<Core>, stop: Shutdown) -> anyhow::Result<()> {
     loop {
-        if let Err(error) = db::within(measure(&core)).await {
+        if let Err(error) = core.within(measure(&core)).await {
             tracing::debug!(error = %error, "the ledger could not be measured");
         }
         tokio::select! {

@@ -41,7 +41,7 @@ pub(super) async fn run(core: Arc<Core>, stop: Shutdown) -> anyhow::Result<()> {
 /// A new connection may lead to a server that knows no tickets any more. False when the ledger did
 /// not hear of it.
 async fn forget_tickets(core: &Core) -> bool {
-    let forgotten = db::within(db::dispatch::forget(&core.pool, &core.kind_names())).await;
+    let forgotten = core.within(db::dispatch::forget(&core.pool, &core.kind_names())).await;
     if let Err(error) = &forgotten {
         tracing::debug!(error = %error, "tickets were not forgotten");
     }
@@ -58,7 +58,7 @@ async fn dispatch(core: &Core, kind: &Kind) {
     let name = kind.registered.kind;
     let redispatch = Duration::from_millis(core.config.redispatch_ms);
     let marked = db::dispatch::tickets(&core.pool, name, redispatch, TICKETS_PER_KIND_MAX);
-    let jobs = match db::within(marked).await {
+    let jobs = match core.within(marked).await {
         Ok(jobs) if jobs.is_empty() => return,
         Ok(jobs) => jobs,
         Err(error) => {
@@ -70,7 +70,7 @@ async fn dispatch(core: &Core, kind: &Kind) {
         tracing::warn!(kind = name, error = %error, "tickets were not published");
         kind.due.notify_waiters();
         // What fails here is dispatched again when its ticket is taken for lost.
-        if let Err(error) = db::within(db::dispatch::forget_these(&core.pool, &jobs)).await {
+        if let Err(error) = core.within(db::dispatch::forget_these(&core.pool, &jobs)).await {
             tracing::debug!(kind = name, error = %error, "tickets were not forgotten");
         }
     }

@@ -40,7 +40,7 @@ pub(super) async fn run(core: Arc<Core>, stop: Shutdown) -> anyhow::Result<()> {
     let mut patience = Patience::default();
     let kinds = core.kind_names();
     loop {
-        if let Err(error) = db::within(look(&core, &kinds, &mut patience)).await {
+        if let Err(error) = core.within(look(&core, &kinds, &mut patience)).await {
             tracing::warn!(error = %error, "the reaper could not look");
         }
         tokio::select! {

@@ -14,6 +14,7 @@ use crate::db;
 use crate::db::claim::Claimed;
 use crate::db::reap::Crashed;
 use crate::db::settle::Requeue;
+use crate::error::is_statement_timeout;
 use crate::run::Lease;
 use crate::verdict::Verdict;
 use crate::{metrics as names, outbox, signature};
@@ -34,9 +35,9 @@ pub(super) async fn settle(
 ) {
     let mut delay = RETRY_DELAY;
     loop {
-        match db::within(write(core, claimed, token, &verdict)).await {
+        match core.within(write(core, claimed, token, &verdict)).await {
             Ok(()) => return,
-            Err(error) if database::is_transient(&error) => {
+            Err(error) if database::is_transient(&error) || is_statement_timeout(&error) => {
                 let id = claimed.id;
                 tracing::warn!(job.id = %id, error = %error, "a job's end is not written yet");
             }
@@ -164,5 +165,7 @@ pub(super) async fn tell_death(
     tracing::error!(job.id = %id, kind, error, "a job is dead");
     metrics::counter!(names::DEAD_LETTERED, names::TASK_TYPE => kind.to_owned()).increment(1);
     let died = JobDied { job_id: id.to_string(), kind: kind.to_owned(), error: error.to_owned() };
-    outbox::publish(connection, &JOB_DIED.envelope(project, 0, &died)).await
+    // A job may die again after a retry: the later death has the greater version.
+    let version = crate::observe(&mut *connection).await?;
+    outbox::publish(connection, &JOB_DIED.envelope(project, version, &died)).await
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chassis::Shutdown;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::{Core, Kind, settle, supervise};
@@ -21,6 +21,13 @@ const FALLBACK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The slot of urgent jobs and the runner of suspects look this often when nobody woke them.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A suspect waits for the others to end for this share of the lease at first, then for twice as
+/// long, up to a whole lease: while it waits nobody begins anything.
+const PATIENCE_PER_LEASE: u32 = 12;
+
+/// When they did not end in time, they go on for so many times as long before it waits again.
+const OTHERS_TURN: u32 = 2;
 
 /// Before a slot goes on after the database failed it.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -70,6 +77,8 @@ pub(super) async fn urgent(
 /// Runs jobs that once took their worker down, each alone.
 pub(super) async fn suspects(core: Arc<Core>, stop: Shutdown) -> anyhow::Result<()> {
     let kinds = core.kind_names();
+    let patience_min = core.config.lease() / PATIENCE_PER_LEASE;
+    let mut patience = patience_min;
     loop {
         tokio::select! {
             biased;
@@ -78,14 +87,23 @@ pub(super) async fn suspects(core: Arc<Core>, stop: Shutdown) -> anyhow::Result<
             () = sleep(POLL_INTERVAL) => {}
         }
         // Asked first, as waiting to be alone holds up everyone.
-        let waits = db::within(db::claim::suspect_waits(&core.pool, &kinds)).await;
+        let waits = core.within(db::claim::suspect_waits(&core.pool, &kinds)).await;
         if !waits.unwrap_or(false) {
             continue;
         }
-        let _alone = tokio::select! {
+        let alone = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            alone = core.company.write() => alone,
+            alone = timeout(patience, core.company.write()) => alone,
         };
+        let Ok(_alone) = alone else {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = sleep(patience * OTHERS_TURN) => {}
+            }
+            patience = (patience * 2).min(core.config.lease());
+            continue;
+        };
+        patience = patience_min;
         while let Some((claimed, token)) = claim_suspect(&core, &kinds, &stop).await {
             run(&core, claimed, token, &stop).await;
         }
@@ -137,7 +155,7 @@ async fn claim_best(
         }
         Ok(best)
     };
-    let claimed = answered(core, claimant, db::within(claimed).await, stop).await?;
+    let claimed = answered(core, claimant, core.within(claimed).await, stop).await?;
     kind.claims.fetch_add(1, Ordering::Relaxed);
     Some(claimed)
 }
@@ -147,7 +165,7 @@ async fn claim_suspect(core: &Core, kinds: &[String], stop: &Shutdown) -> Option
         return None;
     }
     let claimant = claimant(core);
-    let claimed = db::within(db::claim::suspect(&core.pool, claimant, kinds)).await;
+    let claimed = core.within(db::claim::suspect(&core.pool, claimant, kinds)).await;
     answered(core, claimant, claimed, stop).await
 }
 
@@ -169,11 +187,13 @@ async fn answered(
     }
     loop {
         tokio::select! {
-            () = stop.cancelled() => return None,
+            () = stop.cancelled() => {}
             () = sleep(RETRY_DELAY) => {}
         }
-        match db::within(db::claim::give_back(&core.pool, claimant.token)).await {
+        match core.within(db::claim::give_back(&core.pool, claimant.token)).await {
             Ok(()) => return None,
+            // A reaper finds it.
+            Err(_) if stop.is_cancelled() => return None,
             Err(error) => tracing::debug!(error = %error, "a claim was not given back yet"),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, info_span};
 use uuid::Uuid;
 
@@ -39,13 +39,11 @@ pub(super) async fn run(core: &Core, registered: &Registered, claimed: Claimed, 
     .record(started.elapsed().as_secs_f64());
     let situation = Situation {
         attempt: u32::try_from(claimed.attempt).unwrap_or_default(),
+        deferrals: u32::try_from(claimed.deferrals).unwrap_or_default(),
         policy: registered.retry,
         advanced: lease.advanced.load(Ordering::Relaxed),
         draining: core.drain.is_cancelled(),
-        expires_in: (claimed.expires_at - claimed.started_at)
-            .to_std()
-            .unwrap_or_default()
-            .saturating_sub(started.elapsed()),
+        expires_in: expires_in(&claimed).saturating_sub(started.elapsed()),
         random: rand::random(),
     };
     let verdict = verdict::decide(ended, situation);
@@ -63,8 +61,10 @@ fn lease(core: &Core, registered: &Registered, claimed: &Claimed, token: Uuid) -
         reason: OnceLock::new(),
         notes: Mutex::new(Notes {
             cursor: claimed.cursor.clone(),
-            done: claimed.progress_done.unwrap_or_default(),
+            // Without a cursor it begins anew, and so does its count.
+            done: claimed.cursor.as_ref().and(claimed.progress_done).unwrap_or_default(),
             written: None,
+            advanced_at: Instant::now(),
         }),
         advanced: AtomicBool::new(false),
     }
@@ -91,11 +91,13 @@ async fn attempt(registered: &Registered, claimed: &Claimed, lease: &Arc<Lease>)
     // A task of its own, so that a panic is seen here and takes nothing along.
     task.spawn(registered.run(&claimed.payload, run).instrument(span));
     let limit = Duration::from_millis(registered.limits.run_ms);
+    let expires = Instant::now() + expires_in(claimed).max(limit);
     tokio::select! {
+        // The stop first: a run that heeds it at once has ended too by now, but not by itself.
         biased;
-        joined = task.join_next() => returned(joined),
         () = lease.stop.cancelled() => stopped(&mut task, lease).await,
-        () = sleep(limit) => {
+        joined = task.join_next() => returned(joined),
+        () = lease.stalled(limit, expires) => {
             end(&mut task).await;
             Ended::TimedOut(limit)
         }
@@ -142,6 +144,11 @@ fn returned(joined: Option<Result<Result<Outcome, Error>, JoinError>>) -> Ended 
         }
         _ => Ended::HandedBack,
     }
+}
+
+/// From the claim on.
+fn expires_in(claimed: &Claimed) -> Duration {
+    (claimed.expires_at - claimed.started_at).to_std().unwrap_or_default()
 }
 
 fn label(ended: &Ended) -> &'static str {

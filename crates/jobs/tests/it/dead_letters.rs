@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jobs::ledger::{self, Filter, Page, State};
 use jobs::{Error, NewJob, Outcome};
 use proto::{ProjectId, Reason};
+use testkit::eventually_eq;
 
-use crate::world::{Many, Script, World};
+use crate::world::{Many, PATIENCE, Script, World};
 
 /// A site that is broken until it is mended.
 fn site() -> (Arc<AtomicBool>, Script) {
@@ -85,6 +86,48 @@ async fn a_key_is_retried_once_and_never_beside_itself() {
     let refused = ledger::retry(&world.pool, second).await.unwrap_err();
     assert!(refused.message.contains("is done"), "{}", refused.message);
     worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_that_meets_a_newer_job_is_a_conflict() {
+    let world = World::new().await;
+    let job = Many { name: "page".into() };
+    let dead = world.enqueue(NewJob::new(&job, "page").key("k")).await.id;
+    sqlx::query("UPDATE jobs.job SET state = 'dead', finished_at = now()")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let mut transaction = world.pool.begin().await.unwrap();
+    jobs::enqueue(&mut transaction, NewJob::new(&job, "page").key("k")).await.unwrap();
+    let all = Filter::default();
+    let commit = async {
+        eventually_eq(PATIENCE, 1, || {
+            world.count(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                         AND datname = current_database()",
+            )
+        })
+        .await;
+        transaction.commit().await.unwrap();
+    };
+    let (retried, ()) = tokio::join!(ledger::retry_dead(&world.pool, &all, false), commit);
+    assert_eq!(retried.unwrap_err().reason, Reason::Conflict);
+    assert_eq!(world.record(dead).await.state, State::Dead);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_gives_a_job_the_time_it_had_and_no_more() {
+    let world = World::new().await;
+    let id = world.many("page").await;
+    let old = "UPDATE jobs.job SET state = 'dead', created_at = now() - interval '30 days'";
+    for _ in 0..2 {
+        sqlx::query(old).execute(&world.pool).await.unwrap();
+        ledger::retry_dead(&world.pool, &Filter::default(), false).await.unwrap();
+        sqlx::query(old).execute(&world.pool).await.unwrap();
+        ledger::retry(&world.pool, id).await.unwrap();
+        let left = "SELECT extract(epoch FROM expires_at - now())::bigint FROM jobs.job";
+        assert!(world.count(left).await <= 60);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,8 @@ use jobs::{Error, outbox};
 use proto::Reason;
 use proto::events::v1::JobDied;
 
+use testkit::eventually_eq;
+
 use crate::world::{PATIENCE, Script, World};
 
 async fn state_fact(world: &World, name: &str, commit: bool) {
@@ -41,6 +43,10 @@ async fn facts_arrive_when_their_row_commits_and_again_when_the_stream_is_new() 
 
     world.nats.wipe_and_restart().await;
     assert_eq!(BTreeSet::from([next(&mut events).await, next(&mut events).await]), two());
+    let left = "SELECT count(*) FROM jobs.outbox
+                WHERE taken_until IS NOT NULL OR sent_to IS NULL";
+    eventually_eq(PATIENCE, 0, || world.count(left)).await;
+    assert_eq!(world.count("SELECT count(DISTINCT sent_to) FROM jobs.outbox").await, 1);
     worker.drain().await;
 }
 
@@ -67,7 +73,17 @@ async fn a_death_is_stated() {
     let worker = world.worker(&script).await;
     let mut events = world.bus.subscribe("test-facts", &[JOB_DIED.subject()]);
     let id = world.many("a").await;
-    assert_eq!(next(&mut events).await, id.to_string());
+    let mut last = 0;
+    for _ in 0..2 {
+        let received = tokio::time::timeout(PATIENCE, events.next()).await.expect("a fact arrives");
+        let died = JOB_DIED.decode(&received.envelope).unwrap().expect("it is a death");
+        assert_eq!(died.job_id, id.to_string());
+        assert!(received.envelope.version > last, "a later death has the greater version");
+        last = received.envelope.version;
+        received.ack().await;
+        world.ends(id, State::Dead).await;
+        jobs::ledger::retry(&world.pool, id).await.unwrap();
+    }
     world.ends(id, State::Dead).await;
     worker.drain().await;
 }

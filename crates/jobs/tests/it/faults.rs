@@ -8,6 +8,7 @@ use jobs::ledger::{Filter, State, counts};
 use jobs::{Error, NewJob, Outcome, Run};
 use sqlx::PgPool;
 use testkit::{Postgres, eventually, eventually_eq};
+use tokio::sync::Semaphore;
 
 use crate::world::{Many, PATIENCE, Script, World, config};
 
@@ -118,6 +119,37 @@ async fn a_job_whose_worker_died_runs_alone_on_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_suspect_that_waits_for_long_work_to_end_lets_others_go_on() {
+    let world = World::new().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
+    let script = Script::new(move |name, _| {
+        let gate = held.clone();
+        async move {
+            if name == "long" {
+                gate.acquire().await.unwrap().forget();
+            }
+            Ok(Outcome::Done)
+        }
+    });
+    let worker = world.worker(&script).await;
+    let long = world.many("long").await;
+    world.ends(long, State::Running).await;
+    let suspect = world.many("suspect").await;
+    let suspicious = "UPDATE jobs.job SET state = 'queued', crashes = 1, lease_token = NULL
+                      WHERE id = $1";
+    sqlx::query(suspicious).bind(suspect).execute(&world.pool).await.unwrap();
+    let waiting = std::time::Instant::now();
+    while waiting.elapsed() < config_lease() {
+        world.ends(world.many("other").await, State::Done).await;
+    }
+    assert_eq!(world.record(long).await.state, State::Running);
+    gate.add_permits(1);
+    world.all_end(State::Done).await;
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn three_crashes_alone_make_a_poison_and_neighbours_go_on() {
     let world = World::new().await;
     let script = Script::new(|name, _| async move {
@@ -199,12 +231,17 @@ async fn postgres_stopped_for_longer_than_a_lease_makes_no_suspects() {
     enqueue(&world, 100).await;
     done_at_least(&world, 10).await;
     postgres.pause();
-    tokio::time::sleep(config_lease() * 3).await; // the outage
+    let outage = config_lease() * 3;
+    let patience = Duration::from_millis(config().answer_timeout_ms);
+    assert!(outage > patience * 2, "the worker takes the server for away");
+    tokio::time::sleep(outage).await;
     postgres.resume();
     all_done_once(&world, 100).await;
     let crashed = "SELECT count(*) FROM jobs.attempt WHERE outcome = 'crashed'";
     assert_eq!(world.count(crashed).await, 0, "a living worker was taken for dead");
     assert_eq!(world.count("SELECT count(*) FROM jobs.job WHERE attempt > 1").await, 0);
+    let open = "SELECT count(*) FROM jobs.attempt WHERE finished_at IS NULL";
+    assert_eq!(world.count(open).await, 0, "a claim without an answer was given back");
     for worker in workers {
         worker.drain().await;
     }

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
+mod cancel;
 mod dead_letters;
 mod facts;
 mod faults;
 mod order;
+mod progress;
 mod schedules;
 mod work;
 mod world;

@@ -94,7 +94,17 @@ async fn a_kind_that_rests_is_not_claimed() {
     let job = Single { name: "other".into() };
     world.ends(world.enqueue(NewJob::new(&job, "other")).await.id, State::Done).await;
     assert_eq!(world.record(rests).await.state, State::Queued);
+    // Its time does not run out meanwhile; that of another kind does.
+    let past = "UPDATE jobs.job SET expires_at = now() - interval '1 s' WHERE state = 'queued'";
+    let later = chrono::Utc::now() + TimeDelta::hours(1);
+    let late = world.enqueue(NewJob::new(&job, "late").due(later)).await.id;
+    sqlx::query(past).execute(&world.pool).await.unwrap();
+    world.ends(late, State::Dead).await;
+    assert_eq!(world.record(rests).await.state, State::Queued);
+    // Nor does it run out the moment that the rest ends.
     ledger::resume_kind(&world.pool, "test.many").await.unwrap();
+    let late = "SELECT count(*) FROM jobs.job WHERE expires_at < now() AND kind = 'test.many'";
+    assert_eq!(world.count(late).await, 0);
     world.ends(rests, State::Done).await;
     assert!(ledger::pause_kind(&world.pool, "no.such").await.is_err());
     worker.drain().await;

@@ -1,4 +1,4 @@
-//! A job's life: enqueued, claimed, done; failed, retried, limited, yielded, cancelled, drained.
+//! A job's life: enqueued, claimed, done; failed, retried, limited, drained.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,11 +11,7 @@ use testkit::{eventually, eventually_eq};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::world::{Brief, Many, PATIENCE, Script, Single, World};
-
-fn unavailable() -> Error {
-    Error::transient(Reason::Unavailable, "the site https://a.example is away")
-}
+use crate::world::{Many, PATIENCE, Script, Single, World, unavailable};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_runs_once_and_is_done() {
@@ -148,44 +144,6 @@ async fn a_rate_limit_costs_no_attempt_and_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn long_work_yields_and_goes_on_from_its_cursor() {
-    let world = World::new().await;
-    let script = Script::new(|_, run| async move {
-        let mut page = run.cursor::<u32>().unwrap_or(0);
-        while page < 10 {
-            page += 1;
-            run.save_cursor(&page).await?;
-            run.progress(page.into(), Some(10), "pages").await;
-            if run.should_yield() || page.is_multiple_of(4) {
-                return Ok(Outcome::Yield);
-            }
-        }
-        Ok(Outcome::Done)
-    });
-    let worker = world.worker(&script).await;
-    let id = world.many("crawl").await;
-    let record = world.ends(id, State::Done).await;
-    assert_eq!((record.attempt, record.progress_done), (1, Some(10)));
-    let outcomes = world.outcomes(id).await;
-    assert!(outcomes.len() >= 3, "{outcomes:?}");
-    assert!(outcomes[..outcomes.len() - 1].iter().all(|outcome| outcome == "yielded"));
-    worker.drain().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_slice_without_progress_is_an_error() {
-    let world = World::new().await;
-    let script = Script::new(|_, run| async move {
-        run.save_cursor(&7).await?;
-        Ok(Outcome::Yield)
-    });
-    let worker = world.worker(&script).await;
-    let dead = world.ends(world.many("a").await, State::Dead).await;
-    assert!(dead.last_error.unwrap().contains("without progress"));
-    worker.drain().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_waits_is_replaced_and_one_that_runs_is_run_again() {
     let world = World::new().await;
     let gate = Arc::new(Semaphore::new(0));
@@ -242,30 +200,6 @@ async fn a_change_that_comes_while_its_key_dies_is_not_missed() {
     gate.add_permits(2);
     world.ends(id, State::Done).await;
     assert_eq!(script.names(), ["broken", "mended"]);
-    worker.drain().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_cancels_what_waits_and_what_runs() {
-    let world = World::new().await;
-    let script = Script::new(|_, run| async move {
-        run.cancelled().await;
-        Err(Error::LeaseLost)
-    });
-    let worker = world.worker(&script).await;
-    let running = world.many("runs").await;
-    world.ends(running, State::Running).await;
-    ledger::cancel(&world.pool, running).await.unwrap();
-    world.ends(running, State::Cancelled).await;
-
-    let later = chrono::Utc::now() + chrono::TimeDelta::hours(1);
-    let job = Many { name: "waits".into() };
-    let waiting = world.enqueue(NewJob::new(&job, "waits").due(later)).await.id;
-    let cancelled = ledger::cancel(&world.pool, waiting).await.unwrap();
-    assert_eq!(cancelled.state, State::Cancelled);
-    let again = ledger::cancel(&world.pool, waiting).await.unwrap_err();
-    assert_eq!(again.reason, Reason::Conflict);
-    assert!(again.message.contains("is cancelled"), "{}", again.message);
     worker.drain().await;
 }
 
@@ -373,13 +307,68 @@ async fn a_run_that_lost_its_lease_is_told_and_can_write_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_takes_too_long_is_ended_and_charged() {
+async fn a_statement_that_takes_too_long_is_charged_to_its_job() {
     let world = World::new().await;
-    let worker = world.worker(&Script::new(|_, _| std::future::pending())).await;
-    let job = Brief { name: "endless".into() };
-    let id = world.enqueue(NewJob::new(&job, "endless")).await.id;
-    let dead = world.ends(id, State::Dead).await;
+    let pool = world.pool.clone();
+    let script = Script::new(move |_, _| {
+        let pool = pool.clone();
+        async move {
+            let mut transaction = pool.begin().await?;
+            sqlx::query("SET LOCAL statement_timeout = '20ms'").execute(&mut *transaction).await?;
+            sqlx::query("SELECT pg_sleep(10)").execute(&mut *transaction).await?;
+            Ok(Outcome::Done)
+        }
+    });
+    let worker = world.worker(&script).await;
+    let id = world.many("slow").await;
+    world.ends(id, State::Dead).await;
     assert_eq!(world.outcomes(id).await, ["transient"; 3]);
-    assert!(dead.last_error.unwrap().starts_with("took longer than its limit of 0.1 s"));
     worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_fifty_attempts_are_kept() {
+    let world = World::new().await;
+    let script = Script::new(|_, run| async move {
+        let slice = run.cursor::<u32>().unwrap_or(0) + 1;
+        run.save_cursor(&slice).await?;
+        Ok(if slice < 60 { Outcome::Yield } else { Outcome::Done })
+    });
+    let worker = world.worker(&script).await;
+    let id = world.many("a").await;
+    world.ends(id, State::Done).await;
+    let kept: (i64, i32, i32) =
+        sqlx::query_as("SELECT count(*), min(number), max(number) FROM jobs.attempt")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+    assert_eq!(kept, (50, 11, 60));
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_view_hears_of_what_runs_changed_or_fell_due() {
+    let world = World::new().await;
+    let changes = async |since| {
+        let changed = ledger::changes(&world.pool, None, since).await.unwrap();
+        changed.into_iter().rev().map(|job| job.subject).collect::<Vec<_>>()
+    };
+    let now = async || -> chrono::DateTime<chrono::Utc> {
+        sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&world.pool).await.unwrap()
+    };
+    let begin = now().await;
+    let [running, ended, _] =
+        [world.many("runs").await, world.many("ends").await, world.many("waits").await];
+    let job = Many { name: "due".into() };
+    let due = begin + chrono::TimeDelta::milliseconds(1_200);
+    world.enqueue(NewJob::new(&job, "due").due(due)).await;
+    assert_eq!(changes(begin).await, ["runs", "ends", "waits", "due"]);
+    let run = "UPDATE jobs.job SET state = 'running', lease_token = gen_random_uuid()
+               WHERE id = $1";
+    sqlx::query(run).bind(running).execute(&world.pool).await.unwrap();
+    let since = now().await;
+    assert_eq!(changes(since).await, ["runs"]);
+    ledger::cancel(&world.pool, ended).await.unwrap();
+    assert_eq!(changes(since).await, ["runs", "ends"]);
+    eventually_eq(PATIENCE, true, || async { changes(since).await.contains(&"due".into()) }).await;
 }

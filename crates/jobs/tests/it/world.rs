@@ -9,7 +9,7 @@ use chassis::Shutdown;
 use futures::future::BoxFuture;
 use jobs::ledger::{Record, State};
 use jobs::{Config, Enqueued, Error, Job, Limits, NewJob, Outcome, RetryPolicy, Run, Worker};
-use proto::JobId;
+use proto::{JobId, Reason};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use testkit::{Database, Nats, Postgres, eventually, eventually_eq};
@@ -27,6 +27,7 @@ pub(crate) fn config() -> Config {
         redispatch_ms: 2_000,
         drain_ms: 800,
         retention_ms: 600_000,
+        answer_timeout_ms: 1_000,
     }
 }
 
@@ -86,7 +87,12 @@ macro_rules! kind {
 }
 kind!(/** Several at once. */ Many, "test.many", 4, 20_000);
 kind!(/** One at a time. */ Single, "test.single", 1, 20_000);
-kind!(/** Ended early. */ Brief, "test.brief", 1, 100);
+kind!(/** Ended early. */ Brief, "test.brief", 1, 400);
+
+/// A failure that may pass.
+pub(crate) fn unavailable() -> Error {
+    Error::transient(Reason::Unavailable, "the site https://a.example is away")
+}
 
 /// Servers with the ledger's schema.
 pub(crate) struct World {

@@ -20,6 +20,7 @@ pub struct Known {
     public_id: Option<DocumentId>,
     observed_seq: Option<i64>,
     content_sha256: Option<Vec<u8>>,
+    behind: Option<bool>,
     /// The newest tombstone's number.
     pub buried: Option<i64>,
 }
@@ -29,6 +30,12 @@ impl Known {
     #[must_use]
     pub fn ids(&self) -> Option<(i64, DocumentId)> {
         self.id.zip(self.public_id)
+    }
+
+    /// Whether search answers from an older revision, or from none.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.behind == Some(true)
     }
 
     /// What [`decide`](crate::observation::decide) compares with.
@@ -94,6 +101,7 @@ pub async fn known(
 ) -> Result<Vec<Known>, sqlx::Error> {
     sqlx::query_as(
         "SELECT d.id, d.public_id, d.observed_seq, d.content_sha256,
+                d.indexed_revision < d.revision AS behind,
                 (SELECT max(t.observed_seq) FROM knowledge.tombstone t
                  WHERE t.source_id = k.source_id
                    AND t.external_id IN ('', k.external_id)) AS buried
@@ -106,6 +114,32 @@ pub async fn known(
     .bind(external_ids)
     .fetch_all(connection)
     .await
+}
+
+/// Whether search answers from an older revision of a document, or from none.
+///
+/// # Errors
+/// When the database does.
+pub async fn is_behind(connection: &mut PgConnection, id: i64) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM knowledge.document
+                        WHERE id = $1 AND indexed_revision < revision)",
+    )
+    .bind(id)
+    .fetch_one(connection)
+    .await
+}
+
+/// Waits for the index jobs that are storing these documents, and holds off others.
+///
+/// # Errors
+/// When the database does.
+pub async fn lock_rows(connection: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT FROM knowledge.document WHERE id = ANY($1) ORDER BY id FOR UPDATE")
+        .bind(ids)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Stores a first revision; answers the document's row.
@@ -161,6 +195,8 @@ pub async fn revise(
     id: i64,
     new: &Submission,
 ) -> Result<(), sqlx::Error> {
+    // Passages that are being stored move to another project with the rest.
+    lock_rows(&mut *connection, &[id]).await?;
     sqlx::query(
         "WITH stored AS (
              UPDATE knowledge.document
@@ -258,6 +294,23 @@ pub async fn remove(
     .await
 }
 
+/// Documents of some projects, and their chunks.
+///
+/// # Errors
+/// When the database does.
+pub async fn totals(
+    connection: &mut PgConnection,
+    projects: &[ProjectId],
+) -> Result<(i64, i64), sqlx::Error> {
+    sqlx::query_as(
+        "SELECT count(*), coalesce(sum(chunks), 0)::bigint FROM knowledge.document
+         WHERE project_id = ANY($1)",
+    )
+    .bind(projects.iter().map(|project| project.0).collect::<Vec<_>>())
+    .fetch_one(connection)
+    .await
+}
+
 /// Locks some documents of a source that were last observed at or before a number.
 ///
 /// # Errors
@@ -270,7 +323,7 @@ pub async fn of_source(
 ) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT id FROM knowledge.document
-         WHERE source_id = $1 AND observed_seq <= $2 ORDER BY id LIMIT $3 FOR UPDATE",
+         WHERE source_id = $1 AND observed_seq <= $2 LIMIT $3 FOR UPDATE",
     )
     .bind(source)
     .bind(observed_seq)

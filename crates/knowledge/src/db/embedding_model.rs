@@ -52,6 +52,9 @@ pub struct Model {
     pub dimensions: i32,
     /// Whether nearness means likeness of meaning.
     pub semantic: bool,
+    /// Of everything that decides which vector a document gets; none when an earlier release made
+    /// the row.
+    pub spec_sha256: Option<Vec<u8>>,
     /// Its answer to the probe.
     pub probe: Vec<f32>,
     /// What it is for.
@@ -66,6 +69,7 @@ impl Model {
             && self.name == spec.name
             && self.revision == spec.revision
             && self.dimensions as usize == spec.dim
+            && self.spec_sha256.as_ref().is_none_or(|stored| *stored == spec.sha256())
             && probe.agrees(&self.probe)
     }
 }
@@ -76,7 +80,7 @@ impl Model {
 /// When the database does.
 pub async fn all(connection: &mut PgConnection) -> Result<Vec<Model>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, provider, name, revision, dimensions, semantic, probe, state
+        "SELECT id, provider, name, revision, dimensions, semantic, spec_sha256, probe, state
          FROM knowledge.embedding_model ORDER BY id",
     )
     .fetch_all(connection)
@@ -115,11 +119,13 @@ pub async fn adopt(
     let wanted = if active { State::Building } else { State::Active };
     let adopted = match known {
         Some(model) if model.state == State::Active => {
+            complete(&mut transaction, model.id, spec).await?;
             // Whoever went back to it no longer wants what was to replace it.
             retire_building(&mut transaction, model.id).await?;
             (model.id, State::Active)
         }
         Some(model) => {
+            complete(&mut transaction, model.id, spec).await?;
             retire_building(&mut transaction, model.id).await?;
             set_state(&mut transaction, model.id, wanted).await?;
             (model.id, wanted)
@@ -191,6 +197,14 @@ pub async fn drop_retired(pool: &PgPool, days: i32) -> Result<bool, sqlx::Error>
     Ok(id.is_some())
 }
 
+/// Whether a statement gave way as somebody else held the table for longer than it waits.
+#[must_use]
+pub fn is_locked(error: &sqlx::Error) -> bool {
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.code().is_some_and(|code| code == LOCK_NOT_AVAILABLE))
+}
+
 /// The table of a model's vectors.
 #[must_use]
 pub fn partition(model: i32) -> String {
@@ -259,8 +273,8 @@ async fn create(
     let id: i32 = sqlx::query_scalar(
         "INSERT INTO knowledge.embedding_model
              (provider, name, revision, dimensions, semantic, fingerprint, probe, state,
-              activated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE $8 WHEN 'active' THEN now() END)
+              activated_at, spec_sha256)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE $8 WHEN 'active' THEN now() END, $9)
          RETURNING id",
     )
     .bind(&spec.provider)
@@ -271,6 +285,7 @@ async fn create(
     .bind(&probe.fingerprint[..])
     .bind(&probe.vector)
     .bind(state)
+    .bind(spec.sha256())
     .fetch_one(&mut *connection)
     .await?;
     let statement = format!(
@@ -286,6 +301,23 @@ async fn create(
         sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
     }
     Ok(id)
+}
+
+/// Notes what an earlier release did not.
+async fn complete(
+    connection: &mut PgConnection,
+    id: i32,
+    spec: &ModelSpec,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE knowledge.embedding_model SET spec_sha256 = $2
+         WHERE id = $1 AND spec_sha256 IS NULL",
+    )
+    .bind(id)
+    .bind(spec.sha256())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn set_state(

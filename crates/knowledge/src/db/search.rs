@@ -154,7 +154,7 @@ pub enum Explained<'a> {
 /// When the database does.
 pub async fn explain(pool: &PgPool, query: Explained<'_>) -> Result<String, sqlx::Error> {
     let mut query = match query {
-        Explained::Lexical { terms, filter } => lexical::query(terms, terms.len(), filter),
+        Explained::Lexical { terms, filter } => lexical::query(terms, terms.len(), false, filter),
         Explained::Semantic { model, vector, filter, path } => {
             semantic::query(model, vector, filter, path, 100)
         }
@@ -235,6 +235,19 @@ pub struct Shown {
     pub tags: Vec<String>,
     /// As the source says.
     pub published_at: Option<DateTime<Utc>>,
+}
+
+impl Shown {
+    /// What its texts take in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let labels = self.authors.iter().chain(&self.tags).map(String::len);
+        self.content.len()
+            + self.heading.len()
+            + self.title.len()
+            + self.url.len()
+            + labels.sum::<usize>()
+    }
 }
 
 /// The passages of chunks, by chunk.

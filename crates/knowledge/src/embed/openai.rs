@@ -11,11 +11,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::{Client, Response, redirect};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use url::{Host, Url};
 
 use self::answer::Outcome;
 use super::{Embedder, Error, Kind, ModelSpec, estimate_tokens};
+use crate::config;
 
 /// Texts per request; many servers refuse more.
 const BATCH_MAX: usize = 64;
@@ -25,50 +26,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_RETRIES: usize = 2;
 /// Pause before the first of them; it doubles.
 const CONNECT_RETRY_DELAY: Duration = Duration::from_millis(100);
-/// Where the server is and what its model is like.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Base address, such as `https://api.openai.com/v1`; `embeddings` is appended.
-    pub url: Url,
-    /// The model's name at that server.
-    pub model: String,
-    /// Change it when the same name starts to mean other weights.
-    #[serde(default = "default_revision")]
-    pub revision: String,
-    /// Components per vector.
-    pub dim: usize,
-    /// Ask for `dim` components; only for models that can be shortened.
-    #[serde(default)]
-    pub send_dimensions: bool,
-    /// The longest text the model reads, in tokens.
-    #[serde(default = "default_max_tokens")]
-    pub max_tokens: usize,
-    /// Put before every query, for models that want it.
-    #[serde(default)]
-    pub query_prefix: String,
-    /// Put before every document.
-    #[serde(default)]
-    pub doc_prefix: String,
-    /// Sent as bearer token.
-    #[serde(default)]
-    pub token: Option<SecretString>,
-    /// For one request with its answer, in seconds.
-    #[serde(default = "default_timeout_s")]
-    pub timeout_s: u64,
-}
-
-fn default_revision() -> String {
-    "1".into()
-}
-
-fn default_max_tokens() -> usize {
-    512
-}
-
-fn default_timeout_s() -> u64 {
-    30
-}
 
 /// The client of one server and model.
 pub struct OpenAi {
@@ -91,19 +48,25 @@ struct Ask<'a> {
 
 impl OpenAi {
     /// Checks the configuration; asks the server nothing yet.
-    pub fn new(config: Config) -> Result<Self, Error> {
-        if config.token.is_some() && config.url.scheme() != "https" && !is_loopback(&config.url) {
-            return Err(Error::permanent(format!(
-                "a token would go to {} in clear text; use https or a loopback address",
-                config.url
-            )));
-        }
-        if config.url.password().is_some() {
+    ///
+    /// # Errors
+    /// When the address is missing or malformed, or a token would travel in clear text.
+    pub fn new(config: &config::OpenAi) -> Result<Self, Error> {
+        let mut endpoint: Url =
+            config.url.parse().map_err(|error: url::ParseError| Error::Permanent {
+                what: "knowledge.openai.url is no address".to_owned(),
+                source: Some(error.into()),
+            })?;
+        if endpoint.password().is_some() {
             return Err(Error::permanent(
                 "its address holds a password, which would be logged; use the token",
             ));
         }
-        let mut endpoint = config.url;
+        if !config.token.is_empty() && endpoint.scheme() != "https" && !is_loopback(&endpoint) {
+            return Err(Error::permanent(format!(
+                "a token would go to {endpoint} in clear text; use https or a loopback address"
+            )));
+        }
         endpoint
             .path_segments_mut()
             .map_err(|()| Error::permanent("its address must start with http:// or https://"))?
@@ -112,17 +75,17 @@ impl OpenAi {
         Ok(Self {
             spec: ModelSpec {
                 provider: "openai".into(),
-                name: config.model,
-                revision: config.revision,
-                dim: config.dim,
-                max_tokens: config.max_tokens,
+                name: config.model.clone(),
+                revision: config.revision.clone(),
+                dim: config.dimensions,
+                max_tokens: config.tokens_max,
                 semantic: true,
-                query_prefix: config.query_prefix,
-                doc_prefix: config.doc_prefix,
+                query_prefix: config.query_prefix.clone(),
+                doc_prefix: config.document_prefix.clone(),
             },
             endpoint,
             client: client(Duration::from_secs(config.timeout_s))?,
-            token: config.token,
+            token: (!config.token.is_empty()).then(|| SecretString::from(config.token.expose())),
             send_dimensions: config.send_dimensions,
         })
     }
@@ -239,11 +202,12 @@ mod tests {
     #[test]
     fn a_token_never_goes_beyond_loopback_in_clear_text() {
         let check = |url: &str, expect: bool| {
-            let config: Config = serde_json::from_value(serde_json::json!({
-                "url": url, "model": "m", "dim": 3, "token": "hidden",
-            }))
-            .unwrap();
-            let built = OpenAi::new(config);
+            let config = config::OpenAi {
+                url: url.into(),
+                token: "hidden".to_owned().into(),
+                ..config::OpenAi::default()
+            };
+            let built = OpenAi::new(&config);
             assert_eq!(built.is_ok(), expect, "{url}");
             let message = built.err().map(|e| format!("{e:?}")).unwrap_or_default();
             assert!(!message.contains("hidden"));
@@ -255,5 +219,7 @@ mod tests {
         check("http://10.0.0.1/v1", false);
         check("http://localhost.example/v1", false);
         check("mailto:somebody", false);
+        check("", false);
+        check("https://user:hidden@embed.example/v1", false);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     filter::{Filter, VALUES_MAX},
     ranking::RECENCY_WEIGHT_MAX,
     search::{Found, Mode, Query},
-    submission,
+    submission::{self, LABEL_BYTES_MAX},
 };
 
 /// A question, in characters.
@@ -72,6 +72,14 @@ pub(super) fn filter(filter: api::Filter, caller: &Caller) -> Result<Filter, Fai
         at_most(field, values.len(), VALUES_MAX)?;
         if values.iter().any(|value| value.contains('\0')) {
             return Err(Failure::invalid(field, format!("{field} has a NUL character")));
+        }
+        let longest = values.iter().map(String::len).max().unwrap_or_default();
+        if longest > LABEL_BYTES_MAX {
+            let message = format!(
+                "{field} has a value of {longest} bytes and {LABEL_BYTES_MAX} is the limit: \
+                 nothing is stored under a longer one"
+            );
+            return Err(Failure::new(Reason::TooLarge, message.clone()).violation(field, message));
         }
     }
     let asked: Vec<ProjectId> = filter
@@ -140,7 +148,7 @@ pub(super) fn at_most(field: &str, count: usize, max: usize) -> Result<(), Failu
 }
 
 /// One result.
-pub(super) fn result(found: &Found, explain: bool) -> api::SearchResult {
+pub(super) fn result(found: &Found, explain: bool, lexical_cut: bool) -> api::SearchResult {
     let Found { ranked, shown, highlights, also_in } = found;
     api::SearchResult {
         document_id: shown.document_id.to_string(),
@@ -161,7 +169,7 @@ pub(super) fn result(found: &Found, explain: bool) -> api::SearchResult {
             .map(|span| api::Span { start: span.start as u32, end: span.end as u32 })
             .collect(),
         also_in: also_in.iter().map(also).collect(),
-        explanation: explain.then(|| explanation(found)),
+        explanation: explain.then(|| explanation(found, lexical_cut)),
         chunk_ordinal: shown.ordinal as u32,
     }
 }
@@ -175,7 +183,7 @@ fn also(shown: &Shown) -> api::AlsoIn {
     }
 }
 
-fn explanation(found: &Found) -> api::Explanation {
+fn explanation(found: &Found, lexical_cut: bool) -> api::Explanation {
     let ranked = &found.ranked;
     let (lexical, semantic) = (ranked.fused.lexical, ranked.fused.semantic);
     api::Explanation {
@@ -187,6 +195,7 @@ fn explanation(found: &Found) -> api::Explanation {
         priority_factor: ranked.priority_factor,
         recency_factor: ranked.recency_factor,
         priority: u32::from(ranked.facts.priority),
+        lexical_cut,
     }
 }
 

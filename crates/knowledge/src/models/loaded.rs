@@ -46,7 +46,7 @@ impl Loaded {
         let count = |text: &str| self.embedder.count_tokens(text);
         let max = self.tokens_max();
         let inputs: Vec<String> =
-            inputs.iter().map(|input| chunking::fit(input, max, &count)).collect();
+            inputs.iter().map(|input| chunking::clip(input, max, &count)).collect();
         let texts: Vec<&str> = inputs.iter().map(String::as_str).collect();
         self.embedder.embed(Kind::Document, &texts).await
     }

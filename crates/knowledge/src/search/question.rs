@@ -62,6 +62,17 @@ pub struct Answer {
     pub found: Vec<Found>,
     /// The model that was searched; none when only words were.
     pub embedder: Option<ModelSpec>,
+    /// Words alone answered, as the embedder failed: the next search tries it again.
+    pub without_embedder: bool,
+    /// More passages hold the words than were scored.
+    pub lexical_cut: bool,
+}
+
+impl Query {
+    /// What it takes in memory, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + self.filter.bytes()
+    }
 }
 
 impl Answer {
@@ -70,6 +81,6 @@ impl Answer {
         const OVERHEAD: usize = 600;
         let passages =
             self.found.iter().flat_map(|found| std::iter::once(&found.shown).chain(&found.also_in));
-        OVERHEAD + passages.map(|shown| shown.content.len() + OVERHEAD).sum::<usize>()
+        OVERHEAD + passages.map(|shown| shown.bytes() + OVERHEAD).sum::<usize>()
     }
 }

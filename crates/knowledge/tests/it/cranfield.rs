@@ -2,47 +2,21 @@
 
 use std::{collections::HashMap, path::Path};
 
-use knowledge::{Config, config::Choice};
 use proto::{
-    ProjectId, SourceId,
-    knowledge::v1::{DocumentInput, SearchRequest, search_request::Mode},
+    SourceId,
+    knowledge::v1::{DocumentInput, SearchRequest},
 };
-use testkit::{corpus, runtime};
+use testkit::corpus;
 
-use crate::stand::{Replica, Stand, ask, document, hash, search, settled, submit};
-
-/// What each mode is worth.
-struct Quality {
-    hybrid: f64,
-    lexical: f64,
-    semantic: f64,
-}
+use crate::stand::{Replica, ask, document, plain, search, settled, submit};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_model_words_carry_the_answers() {
     let Some(folder) = corpus("retrieval") else { return };
-    let quality = quality(&folder.join("cranfield"), hash()).await;
-    assert!(quality.hybrid >= 0.355, "{:.4}", quality.hybrid);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn with_the_model_both_legs_together_beat_either() {
-    let Some(folder) = corpus("retrieval") else { return };
-    let model_dir = runtime().join("model/all-MiniLM-L6-v2");
-    let config =
-        Config { embedder: Choice::Minilm, model_dir: Some(model_dir), ..Config::default() };
-    let quality = quality(&folder.join("cranfield"), config).await;
-    assert!(quality.hybrid >= 0.40, "{:.4}", quality.hybrid);
-    let best = quality.lexical.max(quality.semantic);
-    assert!(quality.hybrid - best >= 0.02, "{:.4} beside {best:.4}", quality.hybrid);
-}
-
-async fn quality(folder: &Path, config: Config) -> Quality {
-    let project = ProjectId::generate();
-    let stand = Stand::start(project).await;
-    let replica = stand.replica(config).await;
+    let folder = folder.join("cranfield");
+    let (stand, replica, project) = plain().await;
     let source = SourceId::generate();
-    let documents: Vec<DocumentInput> = documents(folder, |name, title, text| DocumentInput {
+    let documents: Vec<DocumentInput> = documents(&folder, |name, title, text| DocumentInput {
         title,
         ..document(project, source, &name, &text)
     });
@@ -50,36 +24,19 @@ async fn quality(folder: &Path, config: Config) -> Quality {
     for batch in documents.chunks(100) {
         submit(&replica, batch.to_vec()).await;
     }
-    settled_for_long(&stand).await;
-    let (queries, judged) = (queries(folder), judgements(folder));
-    let hybrid = ndcg(&replica, Mode::Hybrid, &queries, &judged).await;
-    let lexical = ndcg(&replica, Mode::Lexical, &queries, &judged).await;
-    let semantic = ndcg(&replica, Mode::Semantic, &queries, &judged).await;
-    eprintln!("nDCG@10: hybrid {hybrid:.4}, lexical {lexical:.4}, semantic {semantic:.4}");
-    Quality { hybrid, lexical, semantic }
-}
-
-/// Embedding 1,400 abstracts takes longer than other tests do.
-async fn settled_for_long(stand: &Stand) {
-    const ROUNDS: usize = 15;
-    for _ in 0..ROUNDS {
-        if tokio::time::timeout(crate::stand::PATIENCE / 2, settled(stand)).await.is_ok() {
-            return;
-        }
-    }
-    settled(stand).await;
+    settled(&stand).await;
+    let quality = ndcg(&replica, &queries(&folder), &judgements(&folder)).await;
+    assert!(quality >= 0.355, "{quality:.4}");
 }
 
 async fn ndcg(
     replica: &Replica,
-    mode: Mode,
     queries: &[(u32, String)],
     judged: &HashMap<u32, HashMap<String, f64>>,
 ) -> f64 {
     let mut sum = 0.0;
     for (id, query) in queries {
-        let request = SearchRequest { mode: mode.into(), ..ask(query) };
-        let found = names(replica, request).await;
+        let found = names(replica, ask(query)).await;
         let grades = &judged[id];
         let gain = |grades: &mut dyn Iterator<Item = f64>| -> f64 {
             grades.take(10).zip(2..).map(|(grade, at)| grade / f64::from(at).log2()).sum()

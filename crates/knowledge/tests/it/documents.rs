@@ -1,5 +1,6 @@
 //! What is submitted, revised, deleted.
 
+use knowledge::db::{chunk, document as rows, statistics};
 use proto::{
     Failure, Reason, SourceId,
     knowledge::v1::{
@@ -7,10 +8,12 @@ use proto::{
         PurgeSourceRequest, SubmitDocumentsRequest, submit_result::Outcome,
     },
 };
+use testkit::eventually_eq;
 use tonic::Status;
 
 use crate::stand::{
-    Replica, ask, document, index, plain, search, settled, submit, submit_one, titles, words,
+    PATIENCE, Replica, ask, document, index, plain, search, settled, submit, submit_one, titles,
+    words,
 };
 
 fn reason(refused: Result<impl std::fmt::Debug, Status>) -> Reason {
@@ -156,6 +159,89 @@ async fn what_is_deleted_is_gone_from_the_next_search_and_stays_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_seen_again_but_not_searchable_is_indexed() {
+    let (stand, replica, project) = plain().await;
+    let source = SourceId::generate();
+    let input =
+        |seq| DocumentInput { observed_seq: seq, ..document(project, source, "page", "walnut") };
+    let behind = || async {
+        let count = "SELECT count(*) FROM knowledge.document WHERE indexed_revision < revision";
+        sqlx::query_scalar::<_, i64>(count).fetch_one(&stand.pool).await.unwrap()
+    };
+    // As when its job was cancelled.
+    let lose = "UPDATE knowledge.document SET indexed_revision = 0";
+    submit_one(&replica, input(1)).await;
+    settled(&stand).await;
+    sqlx::query(lose).execute(&stand.pool).await.unwrap();
+    let result = submit(&replica, vec![input(2)]).await.remove(0);
+    assert_eq!((result.outcome(), result.job_id.is_empty()), (Outcome::Unchanged, false));
+    settled(&stand).await;
+    assert_eq!(behind().await, 0);
+
+    // A job that died a moment ago leaves one dead letter and not one with every look.
+    sqlx::query(lose).execute(&stand.pool).await.unwrap();
+    let die = "UPDATE jobs.job SET state = 'dead', finished_at = now()";
+    sqlx::query(die).execute(&stand.pool).await.unwrap();
+    assert_eq!(submit(&replica, vec![input(3)]).await[0].job_id, "");
+    sqlx::query("UPDATE jobs.job SET finished_at = now() - interval '7 hours'")
+        .execute(&stand.pool)
+        .await
+        .unwrap();
+    assert_ne!(submit(&replica, vec![input(4)]).await[0].job_id, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_waits_for_the_index_job_and_takes_what_it_stored() {
+    let (stand, replica, project) = plain().await;
+    let source = SourceId::generate();
+    let (_, id) = submit_one(&replica, document(project, source, "page", "walnut")).await;
+    settled(&stand).await;
+    let row: i64 = sqlx::query_scalar("SELECT id FROM knowledge.document")
+        .fetch_one(&stand.pool)
+        .await
+        .unwrap();
+    // The job of a second revision, up to its commit.
+    let mut indexing = stand.pool.begin().await.unwrap();
+    let locked = rows::lock_for_index(&mut indexing, row, 2).await.unwrap();
+    assert_eq!(locked, Some(project));
+    let removed = chunk::remove(&mut indexing, &[row]).await.unwrap();
+    let place = chunk::Place { document: row, project, source };
+    let passages = knowledge::chunking::cut("page", "# A\n\none\n\n# B\n\ntwo", 256, &str::len);
+    let (_, added) = chunk::insert(&mut indexing, place, "page", &passages).await.unwrap();
+    let change = statistics::Change {
+        documents: 0,
+        chunks: added.chunks + removed.chunks,
+        words: added.words + removed.words,
+    };
+    let commit = async {
+        eventually_eq(PATIENCE, true, || async {
+            sqlx::query_scalar::<_, bool>(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                                AND datname = current_database())",
+            )
+            .fetch_one(&stand.pool)
+            .await
+            .unwrap()
+        })
+        .await;
+        statistics::record(&mut indexing, change, row).await.unwrap();
+        indexing.commit().await.unwrap();
+    };
+    let mut client = replica.service.clone();
+    let delete = client.delete_document(DeleteDocumentRequest { id });
+    let (deleted, ()) = tokio::join!(delete, commit);
+    deleted.expect("it is deleted");
+    let left: (i64, i64, i64) = sqlx::query_as(
+        "SELECT sum(documents)::bigint, sum(chunks)::bigint, sum(words)::bigint
+         FROM knowledge.corpus_stat",
+    )
+    .fetch_one(&stand.pool)
+    .await
+    .unwrap();
+    assert_eq!(left, (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_purge_takes_all_of_a_source_and_nothing_else() {
     let (stand, replica, project) = plain().await;
     let (source, other) = (SourceId::generate(), SourceId::generate());
@@ -243,6 +329,9 @@ async fn lists_come_in_pages_newest_first() {
         }
     }
     assert_eq!(seen, ["d4", "d3", "d2", "d1", "d0"]);
+    let request = ListDocumentsRequest { page_size: 10_000, ..Default::default() };
+    let all = replica.service.clone().list_documents(request).await;
+    assert_eq!(all.expect("more than there can be").into_inner().documents.len(), 5);
     assert_full_of(&replica, 5).await;
 }
 

@@ -1,5 +1,7 @@
 //! Changing the model while searches go on.
 
+mod away;
+
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
@@ -24,22 +26,26 @@ const DIMENSIONS: usize = 8;
 /// A server of embeddings whose every vector follows from the text alone.
 async fn embedding_server() -> Site {
     let site = Site::start().await;
-    site.answer("/v1/embeddings", |request| {
-        let asked: serde_json::Value =
-            serde_json::from_slice(&request.body).expect("our client sends JSON");
-        let inputs = asked["input"].as_array().expect("a list of texts");
-        let data: Vec<_> = inputs
-            .iter()
-            .enumerate()
-            .map(|(index, text)| {
-                let embedding = vector(text.as_str().expect("a text"));
-                serde_json::json!({ "index": index, "embedding": embedding })
-            })
-            .collect();
-        Response::ok(serde_json::json!({ "data": data }).to_string())
-            .content_type("application/json")
-    });
+    answer_embeddings(&site);
     site
+}
+
+fn answer_embeddings(site: &Site) {
+    site.answer("/v1/embeddings", |request| embeddings(&request.body));
+}
+
+fn embeddings(body: &[u8]) -> Response {
+    let asked: serde_json::Value = serde_json::from_slice(body).expect("our client sends JSON");
+    let inputs = asked["input"].as_array().expect("a list of texts");
+    let data: Vec<_> = inputs
+        .iter()
+        .enumerate()
+        .map(|(index, text)| {
+            let embedding = vector(text.as_str().expect("a text"));
+            serde_json::json!({ "index": index, "embedding": embedding })
+        })
+        .collect();
+    Response::ok(serde_json::json!({ "data": data }).to_string()).content_type("application/json")
 }
 
 /// Counts letters, so that texts of the same words are near each other.
@@ -179,27 +185,6 @@ async fn going_back_to_a_model_takes_up_its_vectors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_model_search_answers_from_words_and_says_so() {
-    let project = ProjectId::generate();
-    let stand = Stand::start(project).await;
-    let site = embedding_server().await;
-    let replica = stand.replica(remote(&site)).await;
-    fill(&replica, project, 5).await;
-    settled(&stand).await;
-    drop(replica);
-    site.serve("/v1/embeddings", Response::status(503));
-    let replica = stand.replica(remote(&site)).await;
-    let answer = search(&replica.service, ask("walnut")).await;
-    assert_eq!(answer.results.len(), 5);
-    assert_eq!(answer.embedder, None);
-    let warning = index(&replica).await.warning;
-    assert!(warning.contains("letters") && warning.contains("words alone"), "{warning}");
-    let request = SearchRequest { mode: Mode::Semantic.into(), ..ask("walnut") };
-    let refused = replica.service.clone().search(request).await.expect_err("there is no model");
-    assert_eq!(refused.code(), tonic::Code::Unavailable);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn without_a_model_folder_auto_falls_back_and_warns() {
     let stand = Stand::start(ProjectId::generate()).await;
     let replica = stand.replica(Config::default()).await;
@@ -207,4 +192,132 @@ async fn without_a_model_folder_auto_falls_back_and_warns() {
     assert!(index.warning.contains("hash-v1"), "{}", index.warning);
     assert_eq!(index.embedder.map(|it| it.semantic), Some(false));
     assert_eq!(titles(&replica, ask("anything")).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_each_model_embeds_is_progress() {
+    const PARTS: i64 = 100;
+    let project = ProjectId::generate();
+    let stand = Stand::start(project).await;
+    let replica = stand.replica(hash()).await;
+    submit(&replica, vec![document(project, SourceId::generate(), "old", "stuck")]).await;
+    settled(&stand).await;
+    drop(replica);
+    // The server has no vector of what is there already, so its model remains in the making.
+    let site = Site::start().await;
+    site.answer("/v1/embeddings", |request| {
+        match String::from_utf8_lossy(&request.body).contains("stuck") {
+            true => Response::status(503),
+            false => embeddings(&request.body),
+        }
+    });
+    let replica = stand.replica(remote(&site)).await;
+    let states: Vec<String> = index(&replica).await.models.into_iter().map(|it| it.state).collect();
+    assert_eq!(states, ["active", "building"]);
+    let text: String = (0..PARTS).map(|n| format!("# Part {n}\n\nWalnut {n}.\n\n")).collect();
+    submit(&replica, vec![document(project, SourceId::generate(), "new", &text)]).await;
+    eventually(PATIENCE, || async {
+        let newest: (String, Option<i64>, Option<i64>) = sqlx::query_as(
+            "SELECT state, progress_done, progress_total FROM jobs.job
+             WHERE kind = 'knowledge.index' ORDER BY id DESC LIMIT 1",
+        )
+        .fetch_one(&stand.pool)
+        .await
+        .unwrap();
+        let both = Some(2 * PARTS);
+        if newest == ("done".to_owned(), both, both) { Ok(()) } else { Err(newest) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_prefix_makes_another_model() {
+    let project = ProjectId::generate();
+    let stand = Stand::start(project).await;
+    let site = embedding_server().await;
+    let replica = stand.replica(remote(&site)).await;
+    fill(&replica, project, 3).await;
+    settled(&stand).await;
+    drop(replica);
+    // As a row of an earlier release.
+    sqlx::query("UPDATE knowledge.embedding_model SET spec_sha256 = NULL")
+        .execute(&stand.pool)
+        .await
+        .unwrap();
+    let config = remote(&site);
+    let replica = stand.replica(config.clone()).await;
+    assert_eq!(index(&replica).await.models.len(), 1, "it is the same");
+    drop(replica);
+    // The probe's letters are the same, but not those of every text that is cut.
+    let openai = OpenAi { document_prefix: "1 2 3: ".into(), ..config.openai.clone() };
+    let replica = stand.replica(Config { openai, ..config }).await;
+    assert_eq!(index(&replica).await.models.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_whose_job_died_is_left_alone_for_a_while() {
+    let stand = Stand::start(ProjectId::generate()).await;
+    jobs::migrate(&stand.pool).await.unwrap();
+    let count = async |sql: &'static str| {
+        knowledge::reembed::enqueue(&stand.pool, 7).await.unwrap();
+        sqlx::query_scalar::<_, i64>(sql).fetch_one(&stand.pool).await.unwrap()
+    };
+    let all = "SELECT count(*) FROM jobs.job WHERE NOT rerun";
+    assert_eq!((count(all).await, count(all).await), (1, 1));
+    for (state, expect) in [("running", 1), ("dead", 1)] {
+        let set = "UPDATE jobs.job SET state = $1, finished_at = now(),
+                   lease_token = CASE $1 WHEN 'running' THEN gen_random_uuid() END";
+        sqlx::query(set).bind(state).execute(&stand.pool).await.unwrap();
+        assert_eq!(count(all).await, expect, "{state}");
+    }
+    sqlx::query("UPDATE jobs.job SET finished_at = now() - interval '2 hours'")
+        .execute(&stand.pool)
+        .await
+        .unwrap();
+    assert_eq!(count(all).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retired_model_that_a_backup_reads_is_dropped_later() {
+    let stand = Stand::start(ProjectId::generate()).await;
+    let _replica = stand.replica(hash()).await;
+    sqlx::raw_sql(
+        "INSERT INTO knowledge.embedding_model
+             (id, provider, name, revision, dimensions, semantic, fingerprint, probe, state,
+              retired_at)
+         OVERRIDING SYSTEM VALUE
+         VALUES (99, 'openai', 'old', '1', 3, true, 'x', '{1,0,0}', 'retired',
+                 now() - interval '99 days');
+         CREATE TABLE knowledge.chunk_embedding_m99
+             PARTITION OF knowledge.chunk_embedding FOR VALUES IN (99)",
+    )
+    .execute(&stand.pool)
+    .await
+    .unwrap();
+    let mut backup = stand.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE knowledge.chunk_embedding IN ACCESS SHARE MODE")
+        .execute(&mut *backup)
+        .await
+        .unwrap();
+    let job = knowledge::upkeep::Retention {};
+    let mut connection = stand.pool.acquire().await.unwrap();
+    jobs::enqueue(&mut connection, jobs::NewJob::new(&job, "tonight")).await.unwrap();
+    eventually(PATIENCE, || async {
+        let seen: (String, i32, i64, Option<String>) = sqlx::query_as(
+            "SELECT state, claims, extract(epoch FROM due_at - now())::bigint, last_error
+             FROM jobs.job WHERE kind = 'knowledge.retention'",
+        )
+        .fetch_one(&stand.pool)
+        .await
+        .unwrap();
+        let later = seen.0 == "queued" && seen.1 == 1 && seen.2 > 300 && seen.3.is_none();
+        if later { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    backup.rollback().await.unwrap();
+    sqlx::query("UPDATE jobs.job SET due_at = now()").execute(&stand.pool).await.unwrap();
+    settled(&stand).await;
+    let left = "SELECT count(*) FROM pg_class WHERE relname = 'chunk_embedding_m99'";
+    let left: i64 = sqlx::query_scalar(left).fetch_one(&stand.pool).await.unwrap();
+    assert_eq!(left, 0);
 }

@@ -1,5 +1,9 @@
 //! What is found, in which order, and for whom.
 
+use knowledge::{
+    bm25::{CANDIDATES_MAX, Term},
+    db::search::lexical,
+};
 use proto::{
     Failure, ProjectId, Reason, SourceId,
     knowledge::v1::{
@@ -218,7 +222,52 @@ async fn what_cannot_be_asked_is_refused_by_name() {
     check(request, Reason::InvalidInput, "recency_weight").await;
     let filter = Some(Filter { project_ids: vec!["x".into()], ..Filter::default() });
     check(SearchRequest { filter, ..ask("a") }, Reason::InvalidInput, "project_ids").await;
+    let filter = Some(Filter { tags: vec!["x".repeat(513)], ..Filter::default() });
+    check(SearchRequest { filter, ..ask("a") }, Reason::TooLarge, "tags").await;
     for odd in ["'", "a:b & !c | (", "\\", "<->", "%", "the of and", "é漢字🙂"] {
         search(&replica.service, ask(odd)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_very_many_matches_those_with_all_words_and_the_newest_are_scored() {
+    let (stand, _replica, project) = plain().await;
+    // 2,500 passages with the first word, one with both, 2,500 with the first; then with the other.
+    sqlx::query(
+        "WITH page AS (
+             INSERT INTO knowledge.document
+                 (public_id, project_id, source_id, external_id, observed_seq, revision,
+                  content_sha256, title, url, authors, tags, language, dated_at, source_kind,
+                  source_name)
+             VALUES (gen_random_uuid(), $1, $1, 'page', 1, 1, '', 'page', '', '{}', '{}', '',
+                     now(), 'manual', 'tests')
+             RETURNING id),
+         words AS (
+             SELECT n, CASE WHEN n = 2501 THEN 'grove walnut' WHEN n <= 5001 THEN 'grove'
+                            ELSE 'walnut' END AS content
+             FROM generate_series(1, 10001) AS n)
+         INSERT INTO knowledge.chunk
+             (document_id, ordinal, project_id, source_id, heading, content, input_sha256,
+              text_hash, words, tsv)
+         SELECT id, n, $1, $1, '', content, '', n, 1, to_tsvector('english', content)
+         FROM page, words ORDER BY n",
+    )
+    .bind(project)
+    .execute(&stand.pool)
+    .await
+    .unwrap();
+    let pool = knowledge::db::search::pool(&stand.pool, 1);
+    let term = |lexeme: &str| Term { lexeme: lexeme.into(), chunks: 5_001 };
+    let (both, one) = (&[term("grove"), term("walnut")][..], &[term("grove")][..]);
+    let open = Default::default();
+    let ours = knowledge::filter::Filter { projects: Some(vec![project.0]), ..Default::default() };
+    for filter in [&open, &ours] {
+        let found = lexical(&pool, both, 1, true, filter).await.unwrap();
+        assert!(found.len() <= CANDIDATES_MAX);
+        let has = |ordinal| found.iter().any(|it| it.chunk == ordinal);
+        assert!(has(2_501) && has(5_001) && !has(1), "all words, or new");
+        let found = lexical(&pool, one, 1, true, filter).await.unwrap();
+        let oldest = found.iter().map(|it| it.chunk).min();
+        assert_eq!((found.len(), oldest), (CANDIDATES_MAX, Some(5_002 - CANDIDATES_MAX as i64)));
     }
 }

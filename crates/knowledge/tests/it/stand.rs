@@ -35,14 +35,15 @@ pub(crate) struct Replica {
     /// As a service.
     pub(crate) service: Client,
     url: String,
-    shutdown: Shutdown,
+    /// None once it was killed.
+    shutdown: Option<Shutdown>,
     _tasks: JoinSet<()>,
 }
 
 impl Replica {
     /// Ends it as a kill would: nothing is drained.
-    pub(crate) fn kill(self) {
-        drop(self);
+    pub(crate) fn kill(mut self) {
+        self.shutdown = None;
     }
 
     /// A client of another caller.
@@ -53,7 +54,9 @@ impl Replica {
 
 impl Drop for Replica {
     fn drop(&mut self) {
-        self.shutdown.cancel();
+        if let Some(shutdown) = &self.shutdown {
+            shutdown.cancel();
+        }
     }
 }
 
@@ -115,7 +118,7 @@ impl Stand {
             }
         })
         .await;
-        Replica { service: client(&url, "service"), url, shutdown, _tasks: tasks }
+        Replica { service: client(&url, "service"), url, shutdown: Some(shutdown), _tasks: tasks }
     }
 }
 
@@ -133,7 +136,8 @@ pub(crate) async fn plain() -> (Stand, Replica, ProjectId) {
 }
 
 fn client(url: &str, token: &str) -> Client {
-    let endpoint = Endpoint { url: url.to_owned(), token: Secret::from(token.to_owned()) };
+    let endpoint =
+        Endpoint { url: url.to_owned(), token: Secret::from(token.to_owned()), ca_file: None };
     let channel = chassis::grpc::client(&endpoint).expect("the URL is well formed");
     KnowledgeServiceClient::new(channel)
         .max_decoding_message_size(proto::MESSAGE_BYTES_MAX)

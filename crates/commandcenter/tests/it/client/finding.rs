@@ -46,7 +46,7 @@ async fn without_an_instance_the_remedy_is_told() {
 async fn an_instance_that_is_gone_is_unavailable() {
     let instance = Instance::start().await;
     let port = testkit::free_port();
-    let gone = json!({ "http": format!("http://127.0.0.1:{port}") });
+    let gone = json!({ "http": format!("http://127.0.0.1:{port}"), "pid": std::process::id() });
     instance.file("instance.json", &gone.to_string());
     instance.run(&["status"]).await.failed(6, &["does not answer", "commandcenter doctor"]);
 }
@@ -104,4 +104,19 @@ async fn another_program_at_the_address_is_recognised() {
     let instance = Instance::start().await;
     instance.site.serve("/api/projects", testkit::Response::ok("<html>"));
     instance.run(&["project", "list"]).await.failed(1, &["not as CommandCenter does"]);
+}
+
+#[tokio::test]
+async fn a_stranger_on_a_dead_instances_port_sees_no_token() {
+    let instance = Instance::start().await;
+    instance.answers("status", json!({}));
+    // The file of another start than that of whoever holds the lock now.
+    let stale = json!({ "http": instance.site.url, "pid": 2_000_000_000 });
+    instance.file("instance.json", &stale.to_string());
+    instance.run(&["status"]).await.failed(6, &["no CommandCenter runs"]);
+    let ours = json!({ "http": instance.site.url, "pid": std::process::id() });
+    instance.file("instance.json", &ours.to_string());
+    instance.end();
+    instance.run(&["status"]).await.failed(6, &["no CommandCenter runs"]);
+    assert!(instance.site.requests().is_empty());
 }

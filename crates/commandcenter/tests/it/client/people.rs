@@ -37,14 +37,19 @@ async fn a_password_comes_from_a_file_and_is_never_echoed() {
     instance.answers("users", ann());
     let file = instance.file("password", "correct horse\n");
     let file = file.to_str().unwrap();
-    let args = ["user", "add", "Ann", "--role", "operator", "--password-file", file];
+    let add = ["user", "add", "Ann", "--role", "operator", "--password-file", file];
+    instance.run(&add).await.failed(2, &["--project", "--all-projects"]);
+    let args = [&add[..], &["--all-projects"]].concat();
     let ended = instance.run(&args).await.ok();
     assert!(!format!("{ended:?}").contains("horse"));
     assert_eq!(
         instance.sent("users"),
-        [json!({"name": "Ann", "role": "operator", "projects": [], "password": "correct horse"})]
+        [json!({
+            "name": "Ann", "role": "operator", "password": "correct horse",
+            "all_projects": true, "projects": [],
+        })]
     );
-    let without = instance.run(&["user", "add", "Bob", "--role", "viewer"]).await;
+    let without = instance.run(&["user", "add", "Bob", "--role", "viewer", "-p", "web"]).await;
     without.failed(2, &["--password-file"]);
     instance.run(&["user", "add", "Bob", "--role", "boss"]).await.failed(2, &["viewer"]);
 }
@@ -58,7 +63,7 @@ async fn users_are_changed_and_removed_by_name() {
     for (flags, body) in [
         (&["--role", "admin"][..], json!({"role": "admin"})),
         (&["--project", "a", "--project", "b"], json!({"projects": ["a", "b"]})),
-        (&["--all-projects"], json!({"projects": []})),
+        (&["--all-projects"], json!({"all_projects": true})),
     ] {
         instance.run(&[&["user", "edit", "ann"], flags].concat()).await.ok();
         assert_eq!(instance.sent(&path).last(), Some(&body));
@@ -79,11 +84,18 @@ async fn a_new_tokens_secret_is_shown_once_or_written_to_a_private_file() {
     assert_eq!(ended.stdout, "cc_new\n");
     let json_form = [&create[..], &["--expires-in-days", "7", "-o", "json"]].concat();
     assert_eq!(instance.run(&json_form).await.ok().json(), made);
-    let body = json!({"name": "ci", "role": "viewer", "projects": ["web"], "expires_in_days": 7});
+    let body = json!({
+        "name": "ci", "role": "viewer", "all_projects": false, "projects": ["web"],
+        "expires_in_days": 7,
+    });
     assert_eq!(instance.sent("tokens").last(), Some(&body));
 
     let file = instance.dir.path().join("ci.token");
     let to_file = [&create[..], &["--out", file.to_str().unwrap()]].concat();
+    instance.refuses("tokens", 503, "UNAVAILABLE", "try again");
+    instance.run(&to_file).await.failed(6, &["try again"]);
+    assert!(!file.exists(), "nothing is in the way of the next attempt");
+    instance.answers("tokens", made);
     let ended = instance.run(&to_file).await.ok();
     assert!(!format!("{ended:?}").contains("cc_new"));
     assert_eq!(fs::read_to_string(&file).unwrap(), "cc_new\n");

@@ -20,10 +20,10 @@ async fn it_succeeds_only_when_every_service_is_ready() {
     assert_eq!(ended.json()["services"][1]["state"], "ready");
 
     instance.answers("status", services("degraded", "no model"));
-    let ended = instance.run(&["status"]).await.ok();
+    let ended = instance.run(&["status"]).await.failed(1, &["knowledge"]);
     assert!(ended.stdout.contains("no model"), "{ended:?}");
 
-    for state in ["starting", "failed", "stopping"] {
+    for state in ["degraded", "starting", "failed", "stopping"] {
         instance.answers("status", services(state, "why"));
         let ended = instance.run(&["status", "-o", "json"]).await;
         let ended = ended.failed(1, &["knowledge"]);

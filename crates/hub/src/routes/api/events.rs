@@ -12,22 +12,25 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, StreamExt, stream};
-use proto::{Failure, Reason};
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     app::App,
     error::{Problem, ProblemBody},
-    identity::Identity,
+    identity::{self, Identity},
     jobs::{self, Job},
     projects::Names,
+    streams::Place,
 };
 
 /// How often the ledger is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is asked whether the caller may still listen; a revoked token stops working within
+/// 30 s everywhere, and an open stream is no exception.
+const ASK_INTERVAL: Duration = Duration::from_secs(5);
 /// How often a quiet stream says that it lives; proxies cut silent ones.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// A stream ends after this long; the browser comes back by itself, its access checked anew.
+/// A stream ends after this long; the browser comes back by itself.
 const LIFE_MAX: Duration = Duration::from_secs(3_600);
 /// How far back a client that was away is caught up.
 const CATCH_UP_MAX: TimeDelta = TimeDelta::minutes(10);
@@ -47,16 +50,7 @@ pub(super) async fn stream(
     who: Identity,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let permit = Arc::clone(&app.event_streams).try_acquire_owned().map_err(|_| {
-        Failure::new(
-            Reason::RateLimited,
-            format!(
-                "{} live streams are open, which is the limit (`hub.event_streams_max`)",
-                app.config.event_streams_max
-            ),
-        )
-        .retry_after(Duration::from_secs(10))
-    })?;
+    let place = app.streams.place(&who.caller.id)?;
     let names = Names::load(&app, &who).await?;
     let watch = Watch {
         since: resume_from(&headers, Utc::now()),
@@ -64,7 +58,8 @@ pub(super) async fn stream(
         who,
         names,
         seen: HashMap::new(),
-        _permit: permit,
+        asked_at: Instant::now(),
+        _place: place,
     };
     let events = Sse::new(events(watch)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     // Proxies would hold the stream back until it ends.
@@ -78,7 +73,9 @@ struct Watch {
     names: Names,
     since: DateTime<Utc>,
     seen: HashMap<String, Job>,
-    _permit: OwnedSemaphorePermit,
+    /// When it was last asked whether the caller may still listen.
+    asked_at: Instant,
+    _place: Place,
 }
 
 fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -87,6 +84,9 @@ fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
     let looks = stream::unfold((watch, true), |(mut watch, first)| async move {
         if !first {
             tokio::time::sleep(LOOK_INTERVAL).await;
+            if !watch.may_go_on().await {
+                return None;
+            }
         }
         let mut batch = watch.look().await;
         if first {
@@ -103,6 +103,23 @@ fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
 }
 
 impl Watch {
+    /// False when the caller was signed out, revoked, or given other rights: the stream ends, and
+    /// the client finds out why when it comes back. When nobody can tell, it is asked again soon.
+    async fn may_go_on(&mut self) -> bool {
+        if self.asked_at.elapsed() < ASK_INTERVAL {
+            return true;
+        }
+        match identity::is_still(&self.app, &self.who).await {
+            Ok(false) => return false,
+            Ok(true) => self.asked_at = Instant::now(),
+            Err(_) => return true,
+        }
+        if let Ok(names) = Names::load(&self.app, &self.who).await {
+            self.names = names;
+        }
+        true
+    }
+
     /// What has changed since the last look. A look that fails is made up for by the next one.
     async fn look(&mut self) -> Vec<Event> {
         let now = Utc::now();

@@ -16,13 +16,10 @@ impl Errors {
         let fields: Vec<(String, String)> = failure
             .violations
             .iter()
-            // `schedule.expression` belongs to the field `schedule`.
             .filter_map(|violation| {
-                let field = violation.field.split('.').next_back().unwrap_or_default();
-                let field = if field == "expression" { "schedule" } else { field };
-                let field = known.iter().find(|known| {
-                    **known == field || violation.field.starts_with(&format!("{known}."))
-                })?;
+                // `schedule.zone` belongs to `zone`, and `schedule.expression` to `schedule`.
+                let mut names = violation.field.rsplit('.');
+                let field = names.find_map(|name| known.iter().find(|known| **known == name))?;
                 Some(((*field).to_owned(), violation.description.clone()))
             })
             .collect();
@@ -52,6 +49,9 @@ mod tests {
         let errors = Errors::new(Failure::invalid("schedule.expression", "bad"), &["schedule"]);
         assert_eq!(errors.of("schedule").unwrap(), "bad");
         assert!(errors.general().is_none());
+        let zone = Failure::invalid("schedule.zone", "bad");
+        let errors = Errors::new(zone, &["schedule", "zone"]);
+        assert!(errors.of("zone").is_some() && errors.of("schedule").is_none());
         let errors = Errors::new(Failure::new(Reason::Conflict, "taken"), &["name"]);
         assert_eq!(errors.general().unwrap(), "taken");
     }

@@ -37,6 +37,7 @@ pub(super) struct Deletion {
 struct Page {
     frame: Frame,
     projects: Vec<Project>,
+    may_create: bool,
     slug: String,
     name: String,
     errors: Errors,
@@ -83,6 +84,7 @@ async fn page(
     Ok(visit.page(&Page {
         frame: visit.frame("Projects", "projects"),
         projects: projects::list(app, &visit.who).await?,
+        may_create: projects::may_create(&visit.who).is_ok(),
         slug: form.slug,
         name: form.name,
         errors,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use askama::Template;
 use axum::{
     extract::{ConnectInfo, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use axum_extra::extract::{
@@ -20,12 +20,7 @@ use super::{
     form::Form,
     frame::{self, PageError, Visit, error_page},
 };
-use crate::{
-    app::App,
-    identity,
-    routes::{extract::Query, gate},
-    secret, sign_in,
-};
+use crate::{app::App, identity, routes::extract::Query, secret, sign_in};
 
 /// The cookie that a sign-in form must repeat: nobody has a session yet that could hold a secret.
 const SIGN_IN_COOKIE: &str = "cc_sign_in";
@@ -60,7 +55,7 @@ pub(super) struct Fields {
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    headers: axum::http::HeaderMap,
+    headers: HeaderMap,
     params: Result<Query<Params>, crate::error::Problem>,
 ) -> Response {
     let next = params.map(|Query(params)| params.next).unwrap_or_default();
@@ -73,15 +68,17 @@ pub(super) async fn show(
 
 pub(super) async fn enter(
     State(app): State<Arc<App>>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
-    jar: CookieJar,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     Form(fields): Form<Fields>,
 ) -> Response {
-    let expected = jar.get(SIGN_IN_COOKIE).map_or("", Cookie::value);
-    if expected.is_empty() || !secret::same(expected, &fields.csrf) {
-        return error_page(gate::forged());
+    let jar = CookieJar::from_headers(&headers);
+    if !form_secret(&jar).is_some_and(|secret| secret::same(secret, &fields.csrf)) {
+        let text = "This form was out of date. Type your password again.".to_owned();
+        return form(&app, &jar, StatusCode::FORBIDDEN, Some(text), fields.next, fields.name);
     }
-    match sign_in::sign_in(&app, address.ip(), &fields.name, fields.password).await {
+    let address = sign_in::client_address(&app, peer.ip(), &headers);
+    match sign_in::sign_in(&app, address, &fields.name, fields.password).await {
         Ok(session) => {
             let cookie = session_cookie(&app, session.expose_secret().to_owned());
             let jar = CookieJar::new().add(cookie);
@@ -98,10 +95,15 @@ pub(super) async fn leave(
     State(app): State<Arc<App>>,
     visit: Visit,
 ) -> Result<Response, PageError> {
-    sign_in::sign_out(&app, &visit.who.token).await?;
+    sign_in::sign_out(&app, &visit.who).await?;
     let mut cookie = session_cookie(&app, String::new());
     cookie.make_removal();
     Ok((CookieJar::new().add(cookie), Redirect::to("/sign-in")).into_response())
+}
+
+/// The secret that a form of this browser repeats. Two tabs share one, so that both can be sent.
+fn form_secret(jar: &CookieJar) -> Option<&str> {
+    jar.get(SIGN_IN_COOKIE).map(Cookie::value).filter(|value| secret::is_hex(value))
 }
 
 fn form(
@@ -112,17 +114,17 @@ fn form(
     next: String,
     name: String,
 ) -> Response {
-    let csrf = secret::random_hex();
+    let csrf = form_secret(jar).map_or_else(secret::random_hex, str::to_owned);
     let page = Page { theme: frame::theme(jar), error, csrf: csrf.clone(), next, name };
     let mut cookie = frame::own(SIGN_IN_COOKIE, csrf);
-    cookie.set_secure(app.config.secure_cookies);
+    cookie.set_secure(app.secure_cookies());
     cookie.set_same_site(SameSite::Strict);
     (status, CookieJar::new().add(cookie), frame::html(&page)).into_response()
 }
 
 fn session_cookie(app: &App, value: String) -> Cookie<'static> {
     let mut cookie = frame::own(app.cookie_name(), value);
-    cookie.set_secure(app.config.secure_cookies);
+    cookie.set_secure(app.secure_cookies());
     cookie
 }
 

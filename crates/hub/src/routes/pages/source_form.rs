@@ -1,16 +1,16 @@
 //! `/sources/new` and `/sources/{id}/edit`: the form of a source.
 
+mod fields;
+
 use std::sync::Arc;
 
 use askama::Template;
 use axum::{
     extract::{Path, State},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use chassis::caller::Role;
-use proto::Failure;
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use fields::Fields;
 
 use super::{
     errors::Errors,
@@ -19,38 +19,23 @@ use super::{
 };
 use crate::{
     app::App,
-    priority::Priority,
     projects::Names,
     routes::extract::Query,
-    sources::{
-        self, Credential, NewSource, ScheduleParams, Source, SourceChange, TestResult, TestSource,
-    },
+    sources::{self, ScheduleParams, TestResult, TestSource},
 };
 
 /// The form's fields, by the names that failures use.
-const FIELDS: [&str; 7] = ["url", "project", "name", "priority", "schedule", "zone", "credential"];
-
-/// A source as a person types it.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Fields {
-    #[serde(skip)]
-    id: Option<String>,
-    kind: String,
-    url: String,
-    project: String,
-    name: String,
-    priority: String,
-    schedule: String,
-    zone: String,
-    credential: String,
-    credential_name: String,
-    credential_secret: SecretString,
-    #[serde(skip)]
-    has_credential: bool,
-    #[serde(skip)]
-    errors: Errors,
-}
+const FIELDS: [&str; 9] = [
+    "url",
+    "project",
+    "name",
+    "priority",
+    "schedule",
+    "zone",
+    "credential",
+    "first_import_items",
+    "first_import_days",
+];
 
 #[derive(Template)]
 #[template(path = "source_form.html")]
@@ -60,87 +45,6 @@ struct Page {
     projects: Vec<String>,
     tested: Option<TestResult>,
     preview: String,
-}
-
-impl Fields {
-    fn action(&self) -> String {
-        self.id.as_ref().map_or_else(|| "/sources".to_owned(), |id| format!("/sources/{id}"))
-    }
-
-    fn of(source: Source) -> Self {
-        Self {
-            id: Some(source.id),
-            kind: source.kind,
-            url: source.url,
-            project: source.project,
-            name: source.name,
-            priority: source.priority.to_string(),
-            schedule: source.schedule,
-            zone: source.zone,
-            has_credential: !matches!(source.credential.as_str(), "" | "none"),
-            ..Self::default()
-        }
-    }
-
-    fn priority(&self) -> Result<Option<Priority>, Failure> {
-        if self.priority.trim().is_empty() {
-            return Ok(None);
-        }
-        Priority::parse(&self.priority).map(Some)
-    }
-
-    fn credential(&self) -> Result<Option<Credential>, Failure> {
-        let (name, secret) = (self.credential_name.trim().to_owned(), &self.credential_secret);
-        let needs = |name_too: bool| {
-            if secret.expose_secret().is_empty() || (name_too && name.is_empty()) {
-                return Err(Failure::invalid("credential", "fill in what the site wants to see"));
-            }
-            Ok(secret.clone())
-        };
-        Ok(match self.credential.as_str() {
-            "" => None,
-            "none" => Some(Credential::None),
-            "basic" => Some(Credential::Basic { password: needs(true)?, username: name }),
-            "bearer" => Some(Credential::Bearer { token: needs(false)? }),
-            "api_key" => Some(Credential::ApiKey { value: needs(true)?, header: name }),
-            other => {
-                let text = format!("there is no kind of credential {other:?}");
-                return Err(Failure::invalid("credential", text));
-            }
-        })
-    }
-
-    fn new_source(&self) -> Result<NewSource, Failure> {
-        let given = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
-        Ok(NewSource {
-            project: self.project.trim().to_owned(),
-            kind: self.kind.clone(),
-            name: self.name.trim().to_owned(),
-            url: self.url.trim().to_owned(),
-            priority: self.priority()?,
-            schedule: given(&self.schedule),
-            zone: given(&self.zone),
-            credential: self.credential()?,
-            feed: None,
-            paused: false,
-        })
-    }
-
-    fn change(&self) -> Result<SourceChange, Failure> {
-        // A manual source has neither address nor schedule, so its form does not send them.
-        let fetched = self.kind != "manual";
-        let text = |text: &str| fetched.then(|| text.trim().to_owned());
-        Ok(SourceChange {
-            name: Some(self.name.trim().to_owned()),
-            url: text(&self.url),
-            priority: self.priority()?,
-            schedule: text(&self.schedule),
-            zone: text(&self.zone),
-            paused: None,
-            credential: self.credential()?,
-            feed: None,
-        })
-    }
 }
 
 pub(super) async fn new(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, PageError> {
@@ -197,6 +101,11 @@ pub(super) async fn test(
     }
 }
 
+/// A tested form has the address of the test, which leads back to the empty form.
+pub(super) async fn back() -> Redirect {
+    Redirect::to("/sources/new")
+}
+
 pub(super) async fn edit(
     State(app): State<Arc<App>>,
     visit: Visit,
@@ -244,6 +153,8 @@ async fn preview(app: &App, visit: &Visit, expression: &str, zone: &str) -> Stri
     }
     let (expression, zone) = (expression.trim().to_owned(), zone.trim().to_owned());
     match sources::preview_schedule(app, &visit.who, expression, zone).await {
+        // One that each source spreads for itself has no times before there is a source.
+        Ok(preview) if preview.next_runs.is_empty() => format!("{}.", preview.text),
         Ok(preview) => {
             let runs: Vec<String> = preview
                 .next_runs
@@ -267,11 +178,17 @@ async fn page(
     tested: Option<TestResult>,
 ) -> Result<Response, PageError> {
     let title = if form.id.is_some() { "Edit source" } else { "Add a source" };
+    let at_fault = ["schedule", "zone"].iter().any(|field| form.errors.of(field).is_some());
+    let preview = match at_fault {
+        // It would say the same once more.
+        true => String::new(),
+        false => preview(app, visit, &form.schedule, &form.zone).await,
+    };
     Ok(visit.page(&Page {
         frame: visit.frame(title, "sources"),
         projects: Names::load(app, &visit.who).await?.slugs(),
-        preview: preview(app, visit, &form.schedule, &form.zone).await,
         form,
         tested,
+        preview,
     }))
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     extract::{Path, State},
-    response::Response,
+    response::{Redirect, Response},
 };
 use proto::Failure;
 use serde::{Deserialize, Serialize};
+use url::form_urlencoded::byte_serialize;
 
 use super::{
     documents::next_page,
@@ -116,6 +117,11 @@ async fn detail(
         tested,
         error,
     }))
+}
+
+/// A tested source has the address of the test; that of any button leads back to the source.
+pub(super) async fn back(Path((id, _)): Path<(String, String)>) -> Redirect {
+    Redirect::to(&format!("/sources/{}", byte_serialize(id.as_bytes()).collect::<String>()))
 }
 
 /// What a button of a source's page does.

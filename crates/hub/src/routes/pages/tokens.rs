@@ -29,6 +29,7 @@ const FIELDS: [&str; 4] = ["name", "role", "projects", "expires_in_days"];
 pub(super) struct Fields {
     name: String,
     role: String,
+    all_projects: Option<bool>,
     projects: Vec<String>,
     expires_in_days: String,
 }
@@ -45,6 +46,7 @@ impl Fields {
         Ok(NewToken {
             name: self.name.clone(),
             role: self.role.clone(),
+            all_projects: self.all_projects == Some(true),
             projects: self.projects.clone(),
             expires_in_days,
         })

@@ -31,6 +31,7 @@ pub(super) struct Fields {
     name: String,
     password: SecretString,
     role: String,
+    all_projects: Option<bool>,
     projects: Vec<String>,
 }
 
@@ -67,6 +68,7 @@ pub(super) async fn create(
         name: form.name.clone(),
         password: form.password.clone(),
         role: form.role.clone(),
+        all_projects: form.all_projects == Some(true),
         projects: form.projects.clone(),
     };
     match users::create(&app, &visit.who, new).await {
@@ -84,8 +86,12 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
     let user = find(&app, &visit, &id).await?;
-    let form =
-        Fields { role: user.role.clone(), projects: user.projects.clone(), ..Fields::default() };
+    let form = Fields {
+        role: user.role.clone(),
+        all_projects: Some(user.all_projects),
+        projects: user.projects.clone(),
+        ..Fields::default()
+    };
     one(&app, &visit, user, form, Errors::default()).await
 }
 
@@ -99,6 +105,7 @@ pub(super) async fn save(
     let change = UserChange {
         password,
         role: Some(form.role.clone()),
+        all_projects: form.all_projects,
         projects: Some(form.projects.clone()),
     };
     match users::update(&app, &visit.who, &id, change).await {

@@ -90,16 +90,17 @@ impl SourceService for Fake {
     ) -> Result<Response<wire::ListSourcesResponse>, Status> {
         let caller = self.enter("list_sources", &request)?;
         let asked = request.into_inner();
-        let sources = self.0.sources.lock().unwrap();
-        let sources = sources.iter().filter(|source| {
+        let mut all = self.0.sources.lock().unwrap();
+        let sources = all.iter().filter(|source| {
             sees(&caller, &source.project_id)
                 && (asked.project_ids.is_empty() || asked.project_ids.contains(&source.project_id))
                 && (asked.freshness.is_empty() || asked.freshness == source.freshness)
         });
-        Ok(Response::new(wire::ListSourcesResponse {
-            sources: sources.cloned().collect(),
-            next_page_token: String::new(),
-        }))
+        let sources = sources.cloned().collect();
+        let late = self.0.late.lock().unwrap().take();
+        let project_id = asked.project_ids.first().cloned().unwrap_or_default();
+        all.extend(late.map(|source| wire::Source { project_id, ..source }));
+        Ok(Response::new(wire::ListSourcesResponse { sources, next_page_token: String::new() }))
     }
 
     async fn update_source(
@@ -111,6 +112,12 @@ impl SourceService for Fake {
         let source = self.source(&caller, &change.id)?;
         allowed(&caller, &source.project_id)?;
         check_schedule(change.schedule.as_ref())?;
+        let host = |url: &str| url.split('/').nth(2).map(str::to_owned);
+        let moves = change.url.as_deref().is_some_and(|url| host(url) != host(&source.url));
+        if moves && source.credential != "none" && change.credential.is_none() {
+            let text = "the credential is for a.example: give one for the new address";
+            return Err(Failure::invalid("credential", text).into());
+        }
         self.0.updated.lock().unwrap().push(change.clone());
         let mut sources = self.0.sources.lock().unwrap();
         let source = sources.iter_mut().find(|s| s.id == change.id).expect("it was just there");
@@ -152,7 +159,11 @@ impl SourceService for Fake {
         &self,
         request: Request<wire::TestSourceRequest>,
     ) -> Result<Response<wire::TestSourceResponse>, Status> {
-        self.enter("test_source", &request)?;
+        let caller = self.enter("test_source", &request)?;
+        match request.get_ref().project_id.as_str() {
+            "" => caller.require_role(Role::Operator)?,
+            project => allowed(&caller, project)?,
+        }
         if request.get_ref().url.ends_with("page.html") {
             let text = "https://a.example/page.html is a web page, not a feed";
             return Err(Failure::new(Reason::NotAFeed, text).violation("url", text).into());

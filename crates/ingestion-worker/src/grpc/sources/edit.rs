@@ -16,8 +16,8 @@ use crate::credential;
 use crate::db;
 use crate::db::source::{Taken, refuse_taken, taken};
 use crate::error::not_fetched;
-use crate::fetch::Credential;
 use crate::fetch::address::vet;
+use crate::fetch::{Credential, may_follow};
 use crate::grpc::wire;
 use crate::source::{
     Checks, Draft, Kind, PRIORITY_DEFAULT, Source, check_name, check_priority, check_url,
@@ -118,8 +118,12 @@ fn apply(app: &App, source: &mut Source, request: v1::UpdateSourceRequest) -> Re
     if let Some(name) = request.name.and_then(|it| checks.take(check_name(&it))) {
         draft.name = name;
     }
+    let old_url = draft.url.clone();
     if let Some(url) = request.url.and_then(|it| checks.take(source_url(app, draft.kind, &it))) {
         draft.url = url;
+    }
+    if source.credential.is_some() && request.credential.is_none() && !request.clear_credential {
+        checks.take(credential_may_stay(&old_url, &draft.url));
     }
     if let Some(priority) = request.priority.and_then(|it| checks.take(check_priority(it))) {
         draft.priority = priority;
@@ -151,6 +155,24 @@ fn source_url(app: &App, kind: Kind, text: &str) -> Result<String, Failure> {
             Ok(url.into())
         }
     }
+}
+
+/// A credential was given for one site. Whoever edits the URL need not know it, and must not have
+/// it sent elsewhere.
+fn credential_may_stay(old_url: &str, new_url: &str) -> Result<(), Failure> {
+    let (Ok(old), Ok(new)) = (check_url(old_url), check_url(new_url)) else { return Ok(()) };
+    if may_follow(&old, &new) {
+        return Ok(());
+    }
+    let site = new.host_str().unwrap_or_default();
+    Err(Failure::invalid(
+        "credential",
+        format!(
+            "the credential was given for {}, and the new URL is at {site}: enter the one for \
+             {site}, or remove it",
+            old.host_str().unwrap_or_default()
+        ),
+    ))
 }
 
 /// A manual source has nothing to fetch, and so nothing that says how.

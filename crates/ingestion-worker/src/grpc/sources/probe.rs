@@ -8,6 +8,7 @@ use proto::{Failure, ProjectId, Reason};
 
 use super::find;
 use crate::app::App;
+use crate::fetch;
 use crate::grpc::wire;
 use crate::slot::{self, Asked};
 use crate::source::{Kind, check_url};
@@ -22,8 +23,11 @@ pub(in crate::grpc) async fn test(
     request: v1::TestSourceRequest,
 ) -> Result<v1::TestSourceResponse, Failure> {
     let (url, credential) = if request.source_id.is_empty() {
-        let project = ProjectId::parse("project_id", &request.project_id)?;
-        caller.require(Role::Operator, project)?;
+        // A source can be tested before anyone decides where it belongs.
+        match request.project_id.as_str() {
+            "" => caller.require_role(Role::Operator)?,
+            id => caller.require(Role::Operator, ProjectId::parse("project_id", id)?)?,
+        }
         feed_only(request.kind.parse()?)?;
         (request.url, wire::credential(request.credential)?)
     } else {
@@ -33,16 +37,16 @@ pub(in crate::grpc) async fn test(
         (source.draft.url, credential)
     };
     let url = check_url(&url)?;
-    let asked = slot::ask(&app.pool, &url, app.config.host_limits()).await;
+    let asked = slot::ask(&app.pool, &url, app.host_limits()).await;
     let place = match asked.map_err(database::failure)? {
         Asked::Yours(place) => place,
-        Asked::Later(wait) => return Err(slot::busy(&url, wait)),
+        Asked::Later(wait) | Asked::Held(wait) => return Err(slot::busy(&url, wait)),
     };
     let read = look::read(app, &url, credential, None).await;
-    let hold = read.as_ref().err().and_then(|failure| failure.retry_after);
-    place.release(&app.pool, hold).await;
+    place.release(&app.pool, read.as_ref().err()).await;
     let feed = read?.ok_or_else(|| {
-        Failure::new(Reason::FetchFailed, format!("{url} answered 304 to a plain request"))
+        let message = format!("{} answered 304 to a plain request", fetch::place(&url));
+        Failure::new(Reason::FetchFailed, message)
     })?;
     let feed = feed.feed;
     Ok(v1::TestSourceResponse {

@@ -1,7 +1,7 @@
 //! One look: ask the site, read the feed.
 
 use jobs::Error;
-use proto::{Failure, Reason};
+use proto::Failure;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
@@ -10,7 +10,9 @@ use crate::db;
 use crate::db::validator::Validator;
 use crate::error::{not_a_feed, not_fetched};
 use crate::feed::{self, Feed};
-use crate::fetch::{Credential, Outcome, Request};
+use crate::fetch;
+use crate::fetch::{Credential, Outcome, Request, place};
+use crate::reading;
 use crate::source::Source;
 
 /// What a look saw.
@@ -52,19 +54,19 @@ pub(crate) async fn read(
     let Validator { etag, last_modified } = validator.unwrap_or_default();
     let request = Request { url: url.clone(), credential, etag, last_modified };
     let page = match app.fetch.get(&request).await.map_err(|error| not_fetched(&error))? {
-        Outcome::NotModified(_) => return Ok(None),
+        Outcome::NotModified => return Ok(None),
         Outcome::Fetched(page) => page,
     };
-    let validator =
-        Validator { etag: page.validators.etag, last_modified: page.validators.last_modified };
-    // A large feed takes long enough to parse to hold up other work on this thread.
-    let parsed = tokio::task::spawn_blocking(move || {
-        feed::parse(&page.body, page.content_type.as_deref(), Some(&page.url))
-    });
-    let feed = parsed
-        .await
-        .map_err(|_| Failure::new(Reason::Unreadable, format!("{url} crashed the feed reader")))?
+    let fetch::Validators { etag, last_modified } = page.validators;
+    let parse = move || feed::parse(&page.body, page.content_type.as_deref(), Some(&page.url));
+    let feed = reading::read(&place(url), reading::TIME_MAX, parse)
+        .await?
         .map_err(|error| not_a_feed(url, &error))?;
+    // What is missing from a body that broke off is to be asked for again.
+    let validator = match feed.broken_off {
+        true => Validator::default(),
+        false => Validator { etag, last_modified },
+    };
     Ok(Some(Body { feed, validator }))
 }
 

@@ -23,6 +23,9 @@ use crate::{db, metrics};
 /// Contents that go to the database in one statement.
 const BLOBS_AT_ONCE: usize = 100;
 
+/// What a run says whose source is another feed by the time it ends.
+const EDITED: &str = "the URL of the source was edited during this run; another run follows";
+
 /// Stores what was seen, enqueues the next stage and ends the job, all or nothing.
 pub(super) async fn store(
     app: &App,
@@ -40,7 +43,9 @@ pub(super) async fn store(
         return Ok(Outcome::Completed);
     };
     if now.draft.url != source.draft.url {
-        // Edited while we looked: this was another feed.
+        // This was another feed.
+        db::run::failed(&mut tx, number, EDITED).await?;
+        tx.commit().await?;
         return Ok(Outcome::Later(std::time::Duration::ZERO));
     }
     let counts = match &seen.body {
@@ -80,10 +85,10 @@ async fn entries(
     body: &Body,
 ) -> Result<Counts, Error> {
     let entries = &body.feed.entries;
-    let keys: Vec<&str> = entries.iter().map(|it| it.key.as_str()).collect();
-    let aliases: Vec<&str> = entries.iter().filter_map(|it| it.alias_key.as_deref()).collect();
-    let known = db::item::known(tx, source.id, &keys, &aliases).await?;
-    let shown: Vec<Shown> = entries.iter().map(shown).collect();
+    let names = entries.iter().flat_map(|it| it.names.iter().chain(&it.hints));
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    let known = db::item::known(tx, source.id, &names).await?;
+    let shown: Vec<Shown> = entries.iter().map(Shown::from).collect();
     let first = source.imported_at.is_none().then_some(FirstImport {
         items: source.draft.options.first_import_items as usize,
         days: source.draft.options.first_import_days,
@@ -91,14 +96,18 @@ async fn entries(
     let verdicts = decide(&known, &shown, first, Utc::now());
 
     let unseen = |verdict: &Verdict| matches!(verdict, Verdict::New | Verdict::Old);
-    let new: Vec<item::Seen<'_>> = shown
+    let new: Vec<item::Seen<'_>> = entries
         .iter()
         .zip(&verdicts)
         .filter(|(_, verdict)| unseen(verdict))
-        .map(|(it, _)| item::Seen { key: &it.key, alias: it.alias.as_deref(), hash: &it.hash })
+        .map(|(it, _)| item::Seen {
+            key: &it.key,
+            alias: it.alias_key.as_deref(),
+            hash: &it.content_hash,
+        })
         .collect();
     let mut new_ids = db::item::insert(tx, source.id, &new, observed_seq).await?.into_iter();
-    let (mut edits, mut unchanged, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut edits, mut rehashed, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     let mut counts = Counts { found: total(entries.len()), ..Counts::default() };
     for (entry, verdict) in entries.iter().zip(&verdicts) {
         match verdict {
@@ -114,13 +123,13 @@ async fn entries(
                 edits.push((*id, entry.content_hash.as_str()));
                 changed.push((*id, entry));
             }
-            Verdict::Unchanged(id) => unchanged.push(*id),
-            Verdict::Repeated => {}
+            Verdict::Rehashed(id) => rehashed.push((*id, entry.content_hash.as_str())),
+            Verdict::Unchanged(_) | Verdict::Repeated => {}
         }
     }
     counts.unchanged = counts.found - counts.created - counts.revised;
-    db::item::revise(tx, &edits, observed_seq).await?;
-    db::item::touch(tx, &unchanged).await?;
+    db::item::revise(tx, &edits, Some(observed_seq)).await?;
+    db::item::revise(tx, &rehashed, None).await?;
     hand_on(tx, source, observed_seq, &changed, body.feed.language.as_deref()).await?;
     Ok(counts)
 }
@@ -143,15 +152,6 @@ async fn hand_on(
         }
     }
     Ok(())
-}
-
-fn shown(entry: &Entry) -> Shown {
-    Shown {
-        key: entry.key.clone(),
-        alias: entry.alias_key.clone(),
-        hash: entry.content_hash.clone(),
-        published_at: entry.published.or(entry.updated),
-    }
 }
 
 /// An entry as it waits for the next stage.

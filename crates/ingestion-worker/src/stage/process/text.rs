@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jobs::Error;
+use jobs::{Error, Run};
 use proto::{Failure, Reason};
 use sqlx::types::Json;
 use url::Url;
@@ -13,17 +13,27 @@ use crate::charset;
 use crate::db::blob::{Blob, Waiting};
 use crate::document::{Metadata, heading, one_line};
 use crate::error::not_fetched;
-use crate::fetch::{Outcome, Page, Request};
+use crate::fetch::{Outcome, Page, Request, place};
 use crate::handed::MediaType;
 use crate::page::{self, Article};
-use crate::slot::{self, Asked};
+use crate::reading;
+use crate::slot;
 use crate::source::{Kind, Source, check_url};
 
 /// A site that fails is asked for an article this often; then the summary has to do.
 const PAGE_TRIES: u32 = 3;
 
-/// A site that asks us to wait is waited for so long; then the summary has to do.
+/// A site that asks us to wait is waited for so long; then the summary has to do for now.
 const PAGE_PATIENCE: Duration = Duration::from_secs(60 * 60);
+
+/// However short the waits that a site asks for, a document waits no longer than this in all.
+const PAGE_WAIT_S_MAX: f64 = 24.0 * 60.0 * 60.0;
+
+/// How long fetching an article may take: shorter than the run.
+const PAGE_TIME_MAX: Duration = Duration::from_secs(100);
+
+/// How much of a page of no declared type shows what it is, in bytes.
+const SNIFF_BYTES: usize = 1_024;
 
 /// A title made of the text's beginning is this long, in characters.
 const TITLE_CHARS: usize = 80;
@@ -32,8 +42,19 @@ const TITLE_CHARS: usize = 80;
 pub(super) enum Text {
     /// The text.
     Ready(Normalised),
-    /// The site wants us to wait.
+    /// The site is to be asked later.
     Later(Duration),
+}
+
+/// What is known of the article that a summary belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// There is none, or nobody asked the site.
+    No,
+    /// The site was asked: it is not to be asked for the same content again.
+    Yes,
+    /// The site wants to be left alone: a later look at the source asks again.
+    Refused,
 }
 
 /// A document's text with what is said about it.
@@ -42,8 +63,8 @@ pub(super) struct Normalised {
     pub(super) markdown: String,
     /// Title, authors, dates, tags.
     pub(super) metadata: Metadata,
-    /// Whether a page was fetched for it.
-    pub(super) from_page: bool,
+    /// What is known of the article at its URL.
+    pub(super) article: Asked,
 }
 
 impl Normalised {
@@ -64,49 +85,45 @@ pub(super) async fn of(
     app: &App,
     source: &Source,
     waiting: &Waiting,
-    attempt: u32,
+    run: &Run,
 ) -> Result<Text, Error> {
     let own = normalise(source, &waiting.blob).await?;
-    let metadata = &own.metadata;
-    let Some(url) =
-        Some(metadata).filter(|it| it.is_summary).and_then(|it| check_url(&it.url).ok())
-    else {
-        return Ok(Text::Ready(titled(own)));
+    let Some(url) = article_url(source, &own.metadata) else { return Ok(ready(own, Asked::No)) };
+    let place = match slot::ask(&app.pool, &url, app.host_limits()).await? {
+        slot::Asked::Yours(place) => place,
+        // Our own distance between requests is no reason to take less than the article.
+        slot::Asked::Later(wait) => return Ok(Text::Later(wait)),
+        slot::Asked::Held(wait) if is_patient(waiting, wait) => return Ok(Text::Later(wait)),
+        slot::Asked::Held(_) => return Ok(ready(own, Asked::Refused)),
     };
-    if !source.draft.options.full_text {
-        return Ok(Text::Ready(titled(own)));
-    }
-    let place = match slot::ask(&app.pool, &url, app.config.host_limits()).await? {
-        Asked::Yours(place) => place,
-        Asked::Later(wait) if is_patient(waiting, wait) => return Ok(Text::Later(wait)),
-        Asked::Later(_) => return Ok(Text::Ready(titled(own))),
-    };
-    let fetched = fetch(app, source, &url).await;
-    let failure = fetched.as_ref().err();
-    place.release(&app.pool, failure.and_then(|it| it.retry_after)).await;
-    match fetched {
-        Ok(page) => Ok(Text::Ready(titled(longer(own, extract(page).await?)))),
-        Err(failure) if goes_on(&failure, waiting, attempt) => Err(failure.into()),
-        Err(failure) => {
-            // The summary is better than nothing; the site will not give more.
-            tracing::info!(source.id = %source.id, error = %failure, "an article was not fetched");
-            Ok(Text::Ready(titled(own)))
+    let work = async { Ok(fetch(app, source, &url).await?) };
+    let failure = match place.during(&app.pool, run, PAGE_TIME_MAX, work).await {
+        Ok(page) => return Ok(ready(longer(own, article(page).await), Asked::Yes)),
+        Err(Error::RateLimited { retry_after, .. }) if !is_patient(waiting, retry_after) => {
+            return Ok(ready(own, Asked::Refused));
         }
-    }
+        Err(Error::Transient(failure)) if run.attempt < PAGE_TRIES => return Err(failure.into()),
+        Err(Error::Transient(failure) | Error::Permanent(failure)) => failure,
+        Err(error) => return Err(error),
+    };
+    // The summary is better than nothing; the site will not give more.
+    tracing::info!(source.id = %source.id, error = %failure, "an article was not fetched");
+    Ok(ready(own, Asked::Yes))
+}
+
+/// Where the article lies, if it is to be fetched.
+fn article_url(source: &Source, metadata: &Metadata) -> Option<Url> {
+    let wanted = metadata.is_summary && source.draft.options.full_text;
+    check_url(&metadata.url).ok().filter(|_| wanted)
 }
 
 /// Whether an article is worth another wait; a document with a summary is better than none.
 fn is_patient(waiting: &Waiting, wait: Duration) -> bool {
-    waiting.waited_s + wait.as_secs_f64() < PAGE_PATIENCE.as_secs_f64()
+    wait <= PAGE_PATIENCE && waiting.waited_s < PAGE_WAIT_S_MAX
 }
 
-/// Whether an article that could not be fetched is to be asked for again.
-fn goes_on(failure: &Failure, waiting: &Waiting, attempt: u32) -> bool {
-    match failure.retry_after {
-        Some(wait) => is_patient(waiting, wait),
-        None if failure.reason == Reason::RateLimited => is_patient(waiting, Duration::ZERO),
-        None => failure.is_transient() && attempt < PAGE_TRIES,
-    }
+fn ready(text: Normalised, article: Asked) -> Text {
+    Text::Ready(Normalised { article, ..titled(text) })
 }
 
 /// What was stored, as Markdown.
@@ -114,30 +131,50 @@ async fn normalise(source: &Source, blob: &Blob) -> Result<Normalised, Error> {
     let (kind, metadata) = (source.draft.kind, blob.metadata.0.clone());
     let text = String::from_utf8_lossy(&blob.content).into_owned();
     if blob.media_type != MediaType::Html.as_str() {
-        return Ok(Normalised { markdown: text, metadata, from_page: false });
+        return Ok(Normalised { markdown: text, metadata, article: Asked::No });
     }
-    blocking(move || match kind {
+    let normalised = reading::read("the content", reading::TIME_MAX, move || match kind {
         Kind::Feed => {
             let base = metadata.base_url.as_deref().unwrap_or(&metadata.url);
             let markdown = page::html_to_markdown(&text, Url::parse(base).ok().as_ref());
-            Normalised { markdown, metadata, from_page: false }
+            Normalised { markdown, metadata, article: Asked::No }
         }
         Kind::Manual => {
             let file = page::file(&text, Url::parse(&metadata.url).ok().as_ref());
             let metadata = metadata.or(Metadata::from(&file)).bounded();
-            Normalised { markdown: file.markdown, metadata, from_page: false }
+            Normalised { markdown: file.markdown, metadata, article: Asked::No }
         }
-    })
-    .await
+    });
+    Ok(normalised.await?)
 }
 
-/// The article of a page; `None` when the page has none.
-async fn extract(page: Page) -> Result<Option<Article>, Error> {
-    blocking(move || {
+/// The article of a page; `None` when the page has none that can be read.
+async fn article(page: Page) -> Option<Article> {
+    if !is_html(&page) {
+        return None;
+    }
+    let what = place(&page.url);
+    let read = reading::read(&what, reading::TIME_MAX, move || {
         let html = charset::decode(&page.body, page.content_type.as_deref()).text;
         page::article(&html, Some(&page.url))
+    });
+    read.await.unwrap_or_else(|failure| {
+        tracing::warn!(error = %failure, "an article was not read");
+        None
     })
-    .await
+}
+
+/// Whether a page is one by its type, or else by its beginning: the bytes of a film are longer
+/// than any summary, and no text.
+fn is_html(page: &Page) -> bool {
+    match page.content_type.as_deref().filter(|it| !it.trim().is_empty()) {
+        Some(declared) => MediaType::parse(declared) == Some(MediaType::Html),
+        None => {
+            let head = &page.body[..page.body.len().min(SNIFF_BYTES)];
+            let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+            ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| head.contains(tag))
+        }
+    }
 }
 
 /// The longer of the feed's text and the page's: anti-robot pages are short.
@@ -145,7 +182,7 @@ fn longer(own: Normalised, article: Option<Article>) -> Normalised {
     match article {
         Some(article) if article.markdown.len() > own.markdown.len() => {
             let metadata = own.metadata.or(Metadata::from(&article)).bounded();
-            Normalised { markdown: article.markdown, metadata, from_page: true }
+            Normalised { markdown: article.markdown, metadata, article: own.article }
         }
         _ => own,
     }
@@ -169,16 +206,6 @@ fn titled(mut text: Normalised) -> Normalised {
     text
 }
 
-/// Large pages take long enough to hold up other work on this thread; a page that makes a library
-/// panic is one that cannot be read.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Error::permanent(Reason::Unreadable, "the page crashed its reader"))
-}
-
 /// Fetches an article; the source's credential goes along to the source's own origin only.
 async fn fetch(app: &App, source: &Source, url: &Url) -> Result<Page, Failure> {
     let own = check_url(&source.draft.url).is_ok_and(|it| it.origin() == url.origin());
@@ -186,8 +213,38 @@ async fn fetch(app: &App, source: &Source, url: &Url) -> Result<Page, Failure> {
     let request = Request { credential, ..Request::new(url.clone()) };
     match app.fetch.get(&request).await.map_err(|error| not_fetched(&error))? {
         Outcome::Fetched(page) => Ok(page),
-        Outcome::NotModified(_) => {
-            Err(Failure::new(Reason::FetchFailed, format!("{url} answered 304 to a plain request")))
+        Outcome::NotModified => {
+            let message = format!("{} answered 304 to a plain request", place(url));
+            Err(Failure::new(Reason::FetchFailed, message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_page_is_read_as_one() {
+        let page = |content_type: Option<&str>, body: &[u8]| Page {
+            url: Url::parse("https://a.example/").expect("a URL"),
+            content_type: content_type.map(str::to_owned),
+            validators: crate::fetch::Validators::default(),
+            body: body.to_vec(),
+        };
+        let html = b"\xEF\xBB\xBF<!DOCTYPE HTML><html><body>text";
+        let table = [
+            (Some("text/html; charset=utf-8"), &html[..], true),
+            (Some("application/xhtml+xml"), html, true),
+            (Some(" "), html, true),
+            (None, html, true),
+            (None, b"%PDF-1.7 many words", false),
+            (Some("application/pdf"), html, false),
+            (Some("video/mp4"), html, false),
+            (Some("text/plain"), html, false),
+        ];
+        for (content_type, body, expected) in table {
+            assert_eq!(is_html(&page(content_type, body)), expected, "{content_type:?}");
         }
     }
 }

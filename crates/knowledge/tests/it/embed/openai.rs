@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use knowledge::embed::openai::{Config, OpenAi};
+use knowledge::config;
+use knowledge::embed::openai::OpenAi;
 use knowledge::embed::{Embedder, Error, Kind, probe};
 use serde_json::{Value, json};
 use testkit::{Body, Request, Response, Site};
@@ -10,16 +11,20 @@ use testkit::{Body, Request, Response, Site};
 const PATH: &str = "/v1/embeddings";
 const TOKEN: &str = "a-token-nobody-may-see";
 
-fn config(base: &str) -> Config {
-    let config = json!({
-        "url": base, "model": "tiny", "dim": 3, "token": TOKEN,
-        "query_prefix": "query: ", "timeout_s": 1,
-    });
-    serde_json::from_value(config).unwrap()
+fn config(base: &str) -> config::OpenAi {
+    config::OpenAi {
+        url: base.into(),
+        model: "tiny".into(),
+        dimensions: 3,
+        token: TOKEN.to_owned().into(),
+        query_prefix: "query: ".into(),
+        timeout_s: 1,
+        ..config::OpenAi::default()
+    }
 }
 
 fn client(site: &Site) -> OpenAi {
-    OpenAi::new(config(&site.url("/v1"))).unwrap()
+    OpenAi::new(&config(&site.url("/v1"))).unwrap()
 }
 
 fn inputs(request: &Request) -> Vec<String> {
@@ -121,7 +126,7 @@ async fn overload_and_failure_are_transient_and_keep_the_wait() {
 #[tokio::test]
 async fn nobody_listening_is_transient() {
     let port = testkit::free_port();
-    let client = OpenAi::new(config(&format!("http://127.0.0.1:{port}/v1"))).unwrap();
+    let client = OpenAi::new(&config(&format!("http://127.0.0.1:{port}/v1"))).unwrap();
     let error = client.embed(Kind::Query, &["a"]).await.unwrap_err();
     assert!(matches!(error, Error::Transient { .. }), "{error:?}");
 }
