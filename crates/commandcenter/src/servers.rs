@@ -18,6 +18,7 @@ mod postgres;
 mod secrets;
 mod supervise;
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -112,7 +113,7 @@ impl Servers {
         if config.ephemeral {
             Self::sweep(&std::env::temp_dir()).await;
         }
-        let dir = DataDir::open(config)?;
+        let dir = DataDir::open(config).await?;
         let needed = [("postgres", config.runs_postgres()), ("nats", config.runs_nats())];
         let needed: Vec<_> =
             needed.into_iter().filter_map(|(it, runs)| runs.then_some(it)).collect();
@@ -163,19 +164,20 @@ impl Servers {
         }
     }
 
-    /// Tells `readiness` how our servers are, for ever.
-    pub async fn report(&self, readiness: &Readiness) {
+    /// Tells `readiness` how our servers are, for ever: also when there are none.
+    pub async fn report(&self, readiness: &Readiness) -> Infallible {
         join_all(self.statuses.iter().map(|status| async move {
             let mut status = status.clone();
             loop {
                 let now = status.borrow_and_update().clone();
                 readiness.set(now.name, now.state());
                 if status.changed().await.is_err() {
-                    std::future::pending::<()>().await;
+                    return;
                 }
             }
         }))
         .await;
+        std::future::pending().await
     }
 
     /// Where everything is kept.

@@ -144,7 +144,7 @@ impl Instance<'_> {
         let readiness = self.readiness.clone();
         let ended = tokio::select! {
             ended = self.with_servers(&data_dir, shutdown) => ended,
-            () = servers.report(&readiness) => Ok(()),
+            never = servers.report(&readiness) => match never {},
         };
         announce::withdraw(&data_dir);
         servers.stop().await;

@@ -17,13 +17,16 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::time::{Instant, sleep};
 
 use super::account::Account;
 use super::{Config, Error, ephemeral};
+use crate::client::INSTANCE_FILE;
 
 /// A unix socket's path has 107 bytes; this is what our part of it takes.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -31,6 +34,11 @@ const SOCKET_IN_DIR: &str = "/postgres/socket/.s.PGSQL.5432";
 
 /// Held by the process that runs on the data directory, names its pid.
 pub(crate) const LOCK_FILE: &str = "lock";
+
+/// A command that asks who holds the lock holds it for a moment itself; how long that is waited
+/// for, and how often it is tried meanwhile.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A pid and a line feed fit well.
 const PID_BYTES_MAX: u64 = 32;
@@ -58,7 +66,7 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
-    pub(super) fn open(config: &Config) -> Result<Self, Error> {
+    pub(super) async fn open(config: &Config) -> Result<Self, Error> {
         let ephemeral = config.ephemeral.then(ephemeral::make).transpose()?;
         let wanted = ephemeral.as_ref().map_or(config.data_dir.as_path(), TempDir::path);
         let path = make(wanted)?;
@@ -66,7 +74,7 @@ impl DataDir {
         if path.to_str().is_none_or(|it| it.len() > bytes_max) {
             return Err(Error::Path { dir: path, bytes_max });
         }
-        let lock = lock(&path)?;
+        let lock = lock(&path).await?;
         let account = Account::of_servers(&path.join("postgres/data"));
         if account.switch && config.runs_servers() {
             let mode = fs::metadata(&path).map_err(Error::file("look at", &path))?.mode();
@@ -182,12 +190,14 @@ fn make(path: &Path) -> Result<PathBuf, Error> {
     path.canonicalize().map_err(Error::file("find the data directory", path))
 }
 
-fn lock(dir: &Path) -> Result<File, Error> {
+/// Takes the lock, and only then removes what a killed process said about where it listens: in a
+/// container every `up` has the same pid, so the pid alone does not tell that it is stale.
+async fn lock(dir: &Path) -> Result<File, Error> {
     let path = dir.join(LOCK_FILE);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let mut file = options.open(&path).map_err(Error::file("open", &path))?;
-    match file.try_lock() {
+    match try_lock(&file).await {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let pid = pid_of_lock(dir).map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
@@ -195,9 +205,28 @@ fn lock(dir: &Path) -> Result<File, Error> {
         }
         Err(TryLockError::Error(source)) => return Err(Error::file("lock", &path)(source)),
     }
+    let instance = dir.join(INSTANCE_FILE);
+    match fs::remove_file(&instance) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::file("remove", &instance)(error));
+        }
+        _ => {}
+    }
     let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(Error::file("write", &path))?;
     Ok(file)
+}
+
+async fn try_lock(file: &File) -> Result<(), TryLockError> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                sleep(LOCK_INTERVAL).await;
+            }
+            tried => return tried,
+        }
+    }
 }
 
 /// The process that wrote the lock of a data directory; it may be gone.

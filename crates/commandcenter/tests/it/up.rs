@@ -5,7 +5,7 @@ use std::{
     io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -13,13 +13,14 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use testkit::eventually;
+use testkit::{Nats, Postgres, eventually};
 
 /// How long each step may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-fn start(data_dir: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_commandcenter"))
+fn up(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_commandcenter"));
+    command
         .args(["up", "--http-port", "0", "--grpc-port", "0", "--admin-port", "0"])
         .arg("--data-dir")
         .arg(data_dir)
@@ -27,9 +28,30 @@ fn start(data_dir: &Path) -> Child {
         .arg(testkit::runtime())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it starts")
+        .stderr(Stdio::null());
+    command
+}
+
+fn start(data_dir: &Path) -> Child {
+    up(data_dir).spawn().expect("it starts")
+}
+
+/// Waits for the greeting.
+fn greeted(up: &mut Child) {
+    let mut lines = BufReader::new(up.stdout.take().expect("it is piped")).lines();
+    assert!(lines.any(|line| line.expect("text").contains("is ready")), "it greets");
+}
+
+fn signal(up: &Child, signal: Signal) {
+    kill(Pid::from_raw(up.id().try_into().expect("pids are small")), signal).expect("it runs");
+}
+
+async fn ended(up: &mut Child) -> ExitStatus {
+    let ended = eventually(DEADLINE, || {
+        let ended = up.try_wait().expect("it is our child");
+        async move { ended.ok_or("it still runs") }
+    });
+    ended.await
 }
 
 /// The pid that a server has written.
@@ -50,18 +72,13 @@ async fn a_second_signal_during_the_start_leaves_no_server() {
     let dir = tempfile::Builder::new().prefix("cc-up-").tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
     let mut up = start(dir.path());
-    let us = Pid::from_raw(up.id().try_into().unwrap());
     let postgres = pid_in(&dir.path().join("postgres/data/postmaster.pid")).await;
     let nats = pid_in(&dir.path().join("nats/store/nats.pid")).await;
     // It does not end in good order any more.
     kill(postgres, Signal::SIGSTOP).unwrap();
-    kill(us, Signal::SIGINT).unwrap();
-    kill(us, Signal::SIGTERM).unwrap();
-    let ended = eventually(DEADLINE, || {
-        let ended = up.try_wait().unwrap();
-        async move { ended.ok_or("it still runs") }
-    });
-    assert_eq!(ended.await.code(), Some(130));
+    signal(&up, Signal::SIGINT);
+    signal(&up, Signal::SIGTERM);
+    assert_eq!(ended(&mut up).await.code(), Some(130));
     for server in [postgres, nats] {
         eventually(DEADLINE, || async { if runs(server) { Err("it runs") } else { Ok(()) } }).await;
     }
@@ -71,19 +88,29 @@ async fn a_second_signal_during_the_start_leaves_no_server() {
 async fn commands_work_from_the_greeting_on_and_the_first_signal_stops_in_order() {
     let dir = tempfile::Builder::new().prefix("cc-up-").tempdir().unwrap();
     let mut up = start(dir.path());
-    let mut lines = BufReader::new(up.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("is ready")), "it greets");
+    greeted(&mut up);
     let mut command = Command::new(env!("CARGO_BIN_EXE_commandcenter"));
     let listed = command.args(["project", "list", "--data-dir"]).arg(dir.path()).output().unwrap();
     assert!(listed.status.success(), "{listed:?}");
 
     let postgres = pid_in(&dir.path().join("postgres/data/postmaster.pid")).await;
-    kill(Pid::from_raw(up.id().try_into().unwrap()), Signal::SIGINT).unwrap();
-    let ended = eventually(DEADLINE, || {
-        let ended = up.try_wait().unwrap();
-        async move { ended.ok_or("it still runs") }
-    });
-    assert!(ended.await.success());
+    signal(&up, Signal::SIGINT);
+    assert!(ended(&mut up).await.success());
     assert!(!runs(postgres));
     assert!(!dir.path().join("instance.json").exists());
+}
+
+#[tokio::test]
+async fn with_both_servers_given_it_serves_until_a_signal() {
+    let dir = tempfile::Builder::new().prefix("cc-up-").tempdir().unwrap();
+    let (postgres, nats) = tokio::join!(Postgres::start(), Nats::start());
+    let mut up = up(dir.path())
+        .env("DATABASE_URL", postgres.database().await.url)
+        .env("NATS_URL", nats.url_with_credentials())
+        .spawn()
+        .expect("it starts");
+    greeted(&mut up);
+    signal(&up, Signal::SIGINT);
+    assert!(ended(&mut up).await.success());
+    assert!(!dir.path().join("postgres").exists() && !dir.path().join("nats").exists());
 }

@@ -21,12 +21,42 @@ async fn a_server_of_somebody_elses_is_used_in_place_of_our_own() {
     servers.stop().await;
 
     // With both given, no program is needed.
-    let config = Config {
-        runtime_dir: dir.path().join("missing"),
-        database_url: Secret::from("postgres://somebody@localhost/x".to_owned()),
-        ..config
-    };
+    let config = both_given(dir.path());
     let servers = Servers::start(&config, &Shutdown::new()).await.unwrap();
     assert!(servers.status().is_empty());
     servers.stop().await;
+}
+
+fn both_given(dir: &Path) -> Config {
+    Config {
+        runtime_dir: dir.join("missing"),
+        database_url: Secret::from("postgres://somebody@localhost/x".to_owned()),
+        nats: bus::Config {
+            url: Secret::from("nats://localhost:4222".to_owned()),
+            ..bus::Config::default()
+        },
+        ..config(dir)
+    }
+}
+
+#[tokio::test]
+async fn a_start_takes_away_what_a_killed_process_said_about_where_it_listens() {
+    let dir = data_dir();
+    let stale = dir.path().join("instance.json");
+    fs::write(&stale, "{}").unwrap();
+    let servers = Servers::start(&both_given(dir.path()), &Shutdown::new()).await.unwrap();
+    assert!(!stale.exists());
+    servers.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_that_looks_whose_the_directory_is_does_not_keep_up_from_starting() {
+    let dir = data_dir();
+    let lock = fs::File::create(dir.path().join("lock")).unwrap();
+    lock.try_lock_shared().unwrap();
+    let (config, interrupt) = (both_given(dir.path()), Shutdown::new());
+    let looked = async { drop(lock) };
+    // The start is the first to be polled, so it finds the lock taken.
+    let (started, ()) = tokio::join!(Servers::start(&config, &interrupt), looked);
+    started.unwrap().stop().await;
 }
