@@ -151,20 +151,6 @@ impl HealthService for Grpc {
     ) -> Result<Response<v1::StackResources>, Status> {
         self.answer(request, health::resources).await
     }
-
-    async fn get_hardening(
-        &self,
-        _request: Request<v1::GetHardeningRequest>,
-    ) -> Result<Response<v1::GetHardeningResponse>, Status> {
-        Err(Status::unimplemented("the effective state is not read back yet"))
-    }
-
-    async fn list_failures(
-        &self,
-        _request: Request<v1::ListFailuresRequest>,
-    ) -> Result<Response<v1::ListFailuresResponse>, Status> {
-        Err(Status::unimplemented("postmortems are not kept yet"))
-    }
 }
 
 #[tonic::async_trait]
