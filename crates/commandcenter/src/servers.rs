@@ -114,6 +114,8 @@ impl Servers {
             Self::sweep(&std::env::temp_dir()).await;
         }
         let dir = DataDir::open(config).await?;
+        // The services keep keys and tokens there, also when both servers are somebody else's.
+        dir.own_folder("secrets")?;
         let needed = [("postgres", config.runs_postgres()), ("nats", config.runs_nats())];
         let needed: Vec<_> =
             needed.into_iter().filter_map(|(it, runs)| runs.then_some(it)).collect();
