@@ -129,6 +129,23 @@ pub fn caller<T>(request: &tonic::Request<T>) -> Result<Arc<Caller>, Status> {
     })
 }
 
+/// Runs a handler with `state` for whoever calls, and puts its refusal on the wire.
+///
+/// # Errors
+/// Those of [`caller`] and of the handler.
+pub async fn answer<'a, S, Q, A, F>(
+    state: &'a S,
+    request: tonic::Request<Q>,
+    handler: impl FnOnce(&'a S, Arc<Caller>, Q) -> F,
+) -> Result<tonic::Response<A>, Status>
+where
+    F: Future<Output = Result<A, Failure>>,
+{
+    let caller = caller(&request)?;
+    let answer = handler(state, caller, request.into_inner()).await?;
+    Ok(tonic::Response::new(answer))
+}
+
 /// Methods that anyone may call: they tell nothing about our data.
 const OPEN_PREFIXES: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];
 

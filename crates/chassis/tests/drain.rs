@@ -15,6 +15,7 @@ use chassis::{
 };
 use futures::future::BoxFuture;
 use proto::Failure;
+use testkit::eventually_eq;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -48,15 +49,6 @@ async fn ask(address: std::net::SocketAddr, path: &str) -> std::io::Result<Strin
         Ok(answer)
     };
     timeout(DEADLINE, talk).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
-}
-
-async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let waited = timeout(DEADLINE, async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("{what} never came true"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,7 +99,7 @@ async fn services_stop_before_servers_and_the_admin_server_stops_last() {
     timeout(DEADLINE, readiness.ready()).await.expect("it becomes ready");
 
     shutdown.cancel();
-    eventually("the stop", || async {
+    eventually_eq(DEADLINE, true, || async {
         ask(admin, "/readyz").await.is_ok_and(|answer| answer.contains("stopping"))
     })
     .await;
@@ -118,7 +110,7 @@ async fn services_stop_before_servers_and_the_admin_server_stops_last() {
     let until_answered = async {
         let _begun = begun.acquire().await;
         work.add_permits(1);
-        eventually("the end of HTTP", || async { ask(http, "/").await.is_err() }).await;
+        eventually_eq(DEADLINE, true, || async { ask(http, "/").await.is_err() }).await;
         let answer = ask(admin, "/readyz").await.expect("the admin server is the last");
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
         request.add_permits(1);

@@ -1,8 +1,8 @@
 //! What a site's misbehaviour is called towards callers and in the ledger.
 
-use std::error::Error as StdError;
 use std::time::Duration;
 
+use proto::failure::chain;
 use proto::{Failure, Reason};
 use url::Url;
 
@@ -63,20 +63,6 @@ pub fn not_fetched(error: &fetch::Error) -> Failure {
         E::Status { url, .. } if reason == Reason::RateLimited => failure.fact(REFUSED_BY, url),
         _ => failure,
     }
-}
-
-/// An error with its causes: a person sees this text alone.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -6,18 +6,16 @@ mod operations;
 mod stacks;
 mod wire;
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use chassis::auth::caller;
-use chassis::caller::Caller;
+use chassis::auth::answer;
 use futures::Stream;
+use proto::MESSAGE_BYTES_MAX;
 use proto::orchestrator::v1;
 use proto::orchestrator::v1::health_service_server::{HealthService, HealthServiceServer};
 use proto::orchestrator::v1::operation_service_server::{OperationService, OperationServiceServer};
 use proto::orchestrator::v1::stack_service_server::{StackService, StackServiceServer};
-use proto::{Failure, MESSAGE_BYTES_MAX};
 use tonic::service::RoutesBuilder;
 use tonic::{Request, Response, Status};
 
@@ -52,78 +50,62 @@ struct Grpc {
     app: Arc<App>,
 }
 
-impl Grpc {
-    /// Runs a handler for whoever calls, and puts its refusal on the wire.
-    async fn answer<'a, Q, A, F>(
-        &'a self,
-        request: Request<Q>,
-        handler: impl FnOnce(&'a Arc<App>, Arc<Caller>, Q) -> F,
-    ) -> Result<Response<A>, Status>
-    where
-        F: Future<Output = Result<A, Failure>>,
-    {
-        let caller = caller(&request)?;
-        let answer = handler(&self.app, caller, request.into_inner()).await?;
-        Ok(Response::new(answer))
-    }
-}
-
 #[tonic::async_trait]
 impl StackService for Grpc {
     async fn apply_stack(
         &self,
         request: Request<v1::ApplyStackRequest>,
     ) -> Result<Response<v1::Operation>, Status> {
-        self.answer(request, stacks::apply).await
+        answer(&self.app, request, stacks::apply).await
     }
 
     async fn diff_stack(
         &self,
         request: Request<v1::DiffStackRequest>,
     ) -> Result<Response<v1::DiffStackResponse>, Status> {
-        self.answer(request, stacks::diff).await
+        answer(&self.app, request, stacks::diff).await
     }
 
     async fn start_stack(
         &self,
         request: Request<v1::StartStackRequest>,
     ) -> Result<Response<v1::Operation>, Status> {
-        self.answer(request, stacks::start).await
+        answer(&self.app, request, stacks::start).await
     }
 
     async fn stop_stack(
         &self,
         request: Request<v1::StopStackRequest>,
     ) -> Result<Response<v1::Operation>, Status> {
-        self.answer(request, stacks::stop).await
+        answer(&self.app, request, stacks::stop).await
     }
 
     async fn restart_stack(
         &self,
         request: Request<v1::RestartStackRequest>,
     ) -> Result<Response<v1::Operation>, Status> {
-        self.answer(request, stacks::restart).await
+        answer(&self.app, request, stacks::restart).await
     }
 
     async fn remove_stack(
         &self,
         request: Request<v1::RemoveStackRequest>,
     ) -> Result<Response<v1::Operation>, Status> {
-        self.answer(request, stacks::remove).await
+        answer(&self.app, request, stacks::remove).await
     }
 
     async fn restart_service(
         &self,
         request: Request<v1::RestartServiceRequest>,
     ) -> Result<Response<v1::Operation>, Status> {
-        self.answer(request, stacks::restart_service).await
+        answer(&self.app, request, stacks::restart_service).await
     }
 
     async fn get_stack(
         &self,
         request: Request<v1::GetStackRequest>,
     ) -> Result<Response<v1::Stack>, Status> {
-        self.answer(request, stacks::get).await
+        answer(&self.app, request, stacks::get).await
     }
 }
 
@@ -135,21 +117,21 @@ impl HealthService for Grpc {
         &self,
         request: Request<v1::GetHealthRequest>,
     ) -> Result<Response<v1::StackHealth>, Status> {
-        self.answer(request, health::get).await
+        answer(&self.app, request, health::get).await
     }
 
     async fn watch_health(
         &self,
         request: Request<v1::WatchHealthRequest>,
     ) -> Result<Response<Self::WatchHealthStream>, Status> {
-        self.answer(request, health::watch).await
+        answer(&self.app, request, health::watch).await
     }
 
     async fn get_resources(
         &self,
         request: Request<v1::GetResourcesRequest>,
     ) -> Result<Response<v1::StackResources>, Status> {
-        self.answer(request, health::resources).await
+        answer(&self.app, request, health::resources).await
     }
 }
 
@@ -161,20 +143,20 @@ impl OperationService for Grpc {
         &self,
         request: Request<v1::GetOperationRequest>,
     ) -> Result<Response<v1::Operation>, Status> {
-        self.answer(request, operations::get).await
+        answer(&self.app, request, operations::get).await
     }
 
     async fn list_operations(
         &self,
         request: Request<v1::ListOperationsRequest>,
     ) -> Result<Response<v1::ListOperationsResponse>, Status> {
-        self.answer(request, operations::list).await
+        answer(&self.app, request, operations::list).await
     }
 
     async fn watch_operation(
         &self,
         request: Request<v1::WatchOperationRequest>,
     ) -> Result<Response<Self::WatchOperationStream>, Status> {
-        self.answer(request, operations::watch).await
+        answer(&self.app, request, operations::watch).await
     }
 }

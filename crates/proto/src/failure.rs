@@ -1,7 +1,7 @@
 //! Every refusal that leaves a process: a closed set of reasons, each mapped once to a gRPC code
 //! and an HTTP status.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, error::Error, fmt, str::FromStr, time::Duration};
 
 use http::StatusCode;
 use tonic::{Code, Status};
@@ -214,6 +214,21 @@ impl Failure {
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
         }
     }
+}
+
+/// An error with its causes, each once: the text for whoever sees no more than one line.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
 }
 
 /// What a code means when it carries no `ErrorInfo`, as those of the transport do.

@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -14,11 +14,28 @@ use tokio::process::{Child, Command as AsyncCommand};
 /// From the start to ready, in an unoptimised build with a fresh database.
 const START_DEADLINE: Duration = Duration::from_secs(90);
 
-/// A running instance; dropped, it is killed and its folder removed.
+/// For it to stop with its servers.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// A running instance; dropped, it is stopped and its folder removed.
 pub(crate) struct Instance {
     folder: TempDir,
     process: Option<Child>,
     settings: Vec<(String, String)>,
+}
+
+impl Drop for Instance {
+    /// Told to stop, it ends its servers too; killed, it would leave them behind.
+    #[expect(clippy::disallowed_methods, reason = "what drops cannot await its condition")]
+    fn drop(&mut self) {
+        let Some(process) = &mut self.process else { return };
+        let Some(pid) = process.id() else { return };
+        let _told = Command::new("kill").arg(pid.to_string()).status();
+        let end = Instant::now() + STOP_DEADLINE;
+        while matches!(process.try_wait(), Ok(None)) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 impl Instance {

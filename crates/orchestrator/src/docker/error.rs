@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bollard::errors::Error as Library;
+use proto::failure::chain;
 
 /// Why a call did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,18 +122,4 @@ impl Error {
     pub fn is_conflict(&self) -> bool {
         self.status() == Some(409)
     }
-}
-
-/// An error with its causes, each once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }
