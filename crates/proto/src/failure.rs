@@ -195,9 +195,8 @@ impl Failure {
     pub fn from_status(status: &Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info();
-        let reason = info
-            .and_then(|info| info.reason.parse().ok())
-            .unwrap_or_else(|| reason_of_code(status.code()));
+        let reason =
+            info.and_then(|info| info.reason.parse().ok()).unwrap_or_else(|| reason_of(status));
         let violations = details.bad_request().map_or_else(Vec::new, |bad| {
             bad.field_violations
                 .iter()
@@ -231,9 +230,9 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// What a code means when it carries no `ErrorInfo`, as those of the transport do.
-fn reason_of_code(code: Code) -> Reason {
-    match code {
+/// What a status means that carries no `ErrorInfo`, as those of the transport do.
+fn reason_of(status: &Status) -> Reason {
+    match status.code() {
         Code::InvalidArgument | Code::OutOfRange => Reason::InvalidInput,
         Code::Unauthenticated => Reason::Unauthenticated,
         Code::PermissionDenied => Reason::Forbidden,
@@ -243,6 +242,8 @@ fn reason_of_code(code: Code) -> Reason {
         Code::ResourceExhausted => Reason::RateLimited,
         Code::Unavailable | Code::Cancelled => Reason::Unavailable,
         Code::DeadlineExceeded => Reason::Timeout,
+        // Made on our side of the connection, which broke: the service has not said a word.
+        _ if status.source().is_some() => Reason::Unavailable,
         _ => Reason::Internal,
     }
 }

@@ -12,6 +12,9 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// For one command; the first one starts the browser.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// For a page to take the place of another.
+const LOAD_DEADLINE: Duration = Duration::from_secs(15);
+
 /// For the driver to listen.
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -55,6 +58,7 @@ impl Browser {
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
         }}});
         let made = post(&client, &format!("{url}/session"), &capabilities).await;
+        let made = made.unwrap_or_else(|refusal| panic!("no browser: {refusal}"));
         let id = made["sessionId"].as_str().expect("a session");
         Self { session: format!("{url}/session/{id}"), client, _driver: driver }
     }
@@ -107,10 +111,16 @@ impl Browser {
 
     /// What the page shows as text.
     pub(crate) async fn text(&self) -> String {
-        let body = self.find("body").await;
-        let answer = self.client.get(format!("{}/element/{body}/text", self.session)).send().await;
-        let value: Value = answer.expect("an answer").json().await.expect("JSON");
-        value["value"].as_str().expect("text").to_owned()
+        // A page that is being replaced takes its elements with it.
+        eventually(LOAD_DEADLINE, || async {
+            let body = json!({ "using": "css selector", "value": "body" });
+            let found = post(&self.client, &format!("{}/element", self.session), &body).await?;
+            let body = found[ELEMENT].as_str().unwrap_or_default();
+            let url = format!("{}/element/{body}/text", self.session);
+            let text = answer(self.client.get(url)).await?;
+            text.as_str().map(str::to_owned).ok_or(text)
+        })
+        .await
     }
 
     /// Shows pages as someone who prefers `light` or `dark` sees them.
@@ -152,14 +162,20 @@ impl Browser {
     }
 
     async fn command(&self, path: &str, body: &Value) -> Value {
-        post(&self.client, &format!("{}/{path}", self.session), body).await
+        let url = format!("{}/{path}", self.session);
+        let answer = post(&self.client, &url, body).await;
+        answer.unwrap_or_else(|refusal| panic!("{url} {body}: {refusal}"))
     }
 }
 
-async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Value {
-    let answer = client.post(url).json(body).send().await.expect("an answer");
+async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Result<Value, Value> {
+    answer(client.post(url).json(body)).await
+}
+
+/// The driver's answer, or its refusal.
+async fn answer(request: reqwest::RequestBuilder) -> Result<Value, Value> {
+    let answer = request.send().await.expect("an answer");
     let ok = answer.status().is_success();
     let value: Value = answer.json().await.expect("JSON");
-    assert!(ok, "{url} {body}: {value}");
-    value["value"].clone()
+    if ok { Ok(value["value"].clone()) } else { Err(value) }
 }

@@ -25,9 +25,13 @@ pub(crate) struct Instance {
 }
 
 impl Drop for Instance {
-    /// Told to stop, it ends its servers too; killed, it would leave them behind.
+    /// Told to stop, it ends its servers too; killed, it would leave them behind. A story that
+    /// failed shows what the instance said.
     #[expect(clippy::disallowed_methods, reason = "what drops cannot await its condition")]
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("what the instance said:\n{}", self.log());
+        }
         let Some(process) = &mut self.process else { return };
         let Some(pid) = process.id() else { return };
         let _told = Command::new("kill").arg(pid.to_string()).status();

@@ -39,4 +39,9 @@ fn a_bare_transport_status_gets_a_reason() {
     let failure = Failure::from_status(&Status::unavailable("connection refused"));
     assert_eq!(failure.reason, Reason::Unavailable);
     assert!(failure.is_transient());
+    let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+    let failure = Failure::from_status(&Status::from_error(broken.into()));
+    assert_eq!(failure.reason, Reason::Unavailable, "our connection is no fault of the service");
+    let failure = Failure::from_status(&Status::unknown("what?"));
+    assert_eq!(failure.reason, Reason::Internal);
 }
