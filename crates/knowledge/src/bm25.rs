@@ -15,6 +15,10 @@ pub const TERMS_MAX: usize = 16;
 const SEARCHED_MAX: usize = 8;
 /// How many matching passages are scored.
 pub const CANDIDATES_MAX: usize = 2_000;
+/// Only the newest chunks are looked at when this many times more match than are wanted.
+const WORTH_A_WINDOW: f64 = 2.0;
+/// How many more of them are looked at than should do.
+const WINDOW_MARGIN: f64 = 1.3;
 
 /// A lexeme of the query and in how many chunks it occurs.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,10 +75,105 @@ pub fn searched(terms: &[Term], totals: Totals, selectivity: f64) -> usize {
     terms.len()
 }
 
-/// Whether more passages are expected to match than are scored, even by the rarest term alone.
-#[must_use]
-pub fn is_common(rarest: &Term, selectivity: f64) -> bool {
-    selectivity * rarest.chunks as f64 > CANDIDATES_MAX as f64
+/// The internal ids that chunks have, which grow with time. Some in between may be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    /// The oldest chunk's.
+    pub first: i64,
+    /// The newest chunk's.
+    pub last: i64,
+}
+
+/// Where the words of a query are looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// All are scored, rarest first.
+    pub terms: &'a [Term],
+    /// Sums over all chunks.
+    pub totals: Totals,
+    /// Which chunks there are.
+    pub ids: Ids,
+    /// The share of the chunks that pass the filter.
+    pub selectivity: f64,
+}
+
+/// Passages to fetch: the newest that match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidates {
+    /// What they hold, in Postgres' syntax.
+    pub matching: String,
+    /// What they do not hold.
+    pub but: Option<String>,
+    /// The oldest chunk that is looked at, when far more are expected to match than are wanted.
+    pub since: Option<i64>,
+    /// How many are wanted.
+    pub limit: usize,
+}
+
+impl Candidates {
+    /// Whether `found` passages are so few that the chunks before `since` have to be looked at:
+    /// what matches is older than most.
+    #[must_use]
+    pub fn is_short(&self, found: usize) -> bool {
+        self.since.is_some() && found < self.limit / 2
+    }
+}
+
+impl Wanted<'_> {
+    /// Whether more passages are expected to match than are scored, even by the rarest term alone.
+    #[must_use]
+    pub fn is_common(&self) -> bool {
+        let rarest = self.terms.first().map_or(0, |term| term.chunks);
+        self.selectivity * rarest as f64 > CANDIDATES_MAX as f64
+    }
+
+    /// Those that hold every term, when all terms are so common that these come first.
+    #[must_use]
+    pub fn all(&self) -> Option<Candidates> {
+        (self.is_common() && self.terms.len() > 1).then(|| Candidates {
+            matching: all_of(self.terms),
+            but: None,
+            since: self.since(self.share_of_all(), CANDIDATES_MAX),
+            limit: CANDIDATES_MAX,
+        })
+    }
+
+    /// Those that hold any of the rarest terms, beside `found` ones that hold all.
+    #[must_use]
+    pub fn any(&self, found: usize) -> Candidates {
+        let terms = &self.terms[..searched(self.terms, self.totals, self.selectivity)];
+        let limit = CANDIDATES_MAX.saturating_sub(found);
+        let missed: f64 = terms.iter().map(|term| 1.0 - self.share(term)).product();
+        let all = self.all();
+        let without = all.as_ref().map_or(0.0, |_| self.share_of_all());
+        Candidates {
+            matching: any_of(terms),
+            but: all.map(|it| it.matching),
+            since: self.since(1.0 - missed - without, limit),
+            limit,
+        }
+    }
+
+    fn share(&self, term: &Term) -> f64 {
+        (term.chunks as f64 / self.totals.chunks.max(1) as f64).min(1.0)
+    }
+
+    /// As if no word said anything about another.
+    fn share_of_all(&self) -> f64 {
+        self.terms.iter().map(|term| self.share(term)).product()
+    }
+
+    /// The oldest chunk to look at for `limit` matches, if `share` of the chunks match.
+    fn since(&self, share: f64, limit: usize) -> Option<i64> {
+        let share = share * self.selectivity;
+        let (chunks, limit) = (self.totals.chunks.max(1) as f64, limit as f64);
+        if chunks * share < WORTH_A_WINDOW * limit {
+            return None;
+        }
+        let ids = (self.ids.last - self.ids.first + 1) as f64;
+        let reach = WINDOW_MARGIN * limit / share * ids / chunks;
+        Some(self.ids.last - reach.ceil() as i64)
+    }
 }
 
 /// The query in Postgres' syntax: any of the terms.
@@ -167,6 +266,26 @@ mod tests {
         assert_eq!(searched(&terms, totals, 1.0), 2);
         assert_eq!(searched(&terms, totals, 0.01), 3, "a filter leaves room for more");
         assert_eq!(searched(&terms[2..], totals, 1.0), 1, "one is always searched for");
+    }
+
+    #[test]
+    fn of_common_words_the_newest_chunks_with_all_come_first() {
+        let totals = Totals { chunks: 100_000, words: 10_000_000 };
+        let ids = Ids { first: 1, last: 200_000 };
+        let terms = [term("a", 40_000), term("b", 50_000)];
+        let wanted = Wanted { terms: &terms, totals, ids, selectivity: 1.0 };
+        let all = wanted.all().expect("both are common");
+        // A fifth holds both, and every second id is gone: 2,000 matches in 20,000 ids.
+        assert_eq!(all.since, Some(200_000 - 26_000));
+        assert!(all.is_short(999) && !all.is_short(1_000));
+        let any = wanted.any(1_500);
+        assert_eq!((any.limit, any.but.as_deref()), (500, Some("'a' & 'b'")));
+        // Another fifth holds the first and not the second.
+        assert_eq!(any.since, Some(200_000 - 6_500));
+
+        let few = Wanted { selectivity: 0.01, ..wanted };
+        assert_eq!(few.all(), None, "the filter leaves less than is scored");
+        assert_eq!((few.any(0).since, few.any(0).is_short(0)), (None, false));
     }
 
     #[test]

@@ -231,20 +231,25 @@ impl Searcher {
         passing: i64,
     ) -> Result<(Vec<Hit>, bool), Failure> {
         let terms = bm25::rarest(corpus.terms.clone());
-        let rarest = terms.first().filter(|_| query.mode != Mode::Semantic);
-        let Some(rarest) = rarest else { return Ok((Vec::new(), false)) };
+        if terms.is_empty() || query.mode == Mode::Semantic {
+            return Ok((Vec::new(), false));
+        }
         let started = Instant::now();
         let selectivity = if passing > EXACT_MAX {
             1.0
         } else {
             passing as f64 / corpus.totals.chunks.max(1) as f64
         };
-        let searched = bm25::searched(&terms, corpus.totals, selectivity.min(1.0));
-        let many = bm25::is_common(rarest, selectivity.min(1.0));
-        let matches = queries::lexical(&self.pool, &terms, searched, many, &query.filter)
+        let wanted = bm25::Wanted {
+            terms: &terms,
+            totals: corpus.totals,
+            ids: corpus.ids,
+            selectivity: selectivity.min(1.0),
+        };
+        let matches = queries::lexical(&self.pool, &wanted, &query.filter)
             .await
             .map_err(database::failure)?;
-        let cut = many || matches.len() >= CANDIDATES_MAX;
+        let cut = wanted.is_common() || matches.len() >= CANDIDATES_MAX;
         let mut hits = bm25::score(&matches, &terms, corpus.totals);
         hits.sort_unstable_by(|a, b| {
             fusion::best_first(a.score, b.score).then(a.chunk.cmp(&b.chunk))

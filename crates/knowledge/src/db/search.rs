@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::filter as sql;
 use crate::{
-    bm25::{Term, Totals},
+    bm25::{CANDIDATES_MAX, Candidates, Ids, Term, Totals, any_of},
     filter::Filter,
     ranking::{Facts, PRIORITY_NEUTRAL},
 };
@@ -78,6 +78,8 @@ pub struct Corpus {
     pub model: Option<i32>,
     /// Sums over all chunks.
     pub totals: Totals,
+    /// Which chunks there are.
+    pub ids: Ids,
     /// Sources whose documents are not to be found.
     pub disabled: Vec<Uuid>,
     /// The lexemes of the query.
@@ -89,9 +91,12 @@ pub struct Corpus {
 /// # Errors
 /// When the database does.
 pub async fn corpus(pool: &PgPool, query: &str) -> Result<Corpus, sqlx::Error> {
-    type Row = (i64, i64, i64, Option<i32>, Vec<Uuid>, Vec<String>, Vec<i64>);
-    let (epoch, chunks, words, model, disabled, lexemes, counts): Row = sqlx::query_as(
-        "SELECT s.epoch, s.chunks, s.words,
+    type Row = (i64, i64, i64, i64, i64, Option<i32>, Vec<Uuid>, Vec<String>, Vec<i64>);
+    let (epoch, chunks, words, first, last, model, disabled, lexemes, counts): Row =
+        sqlx::query_as(
+            "SELECT s.epoch, s.chunks, s.words,
+                coalesce((SELECT min(id) FROM knowledge.chunk), 0),
+                coalesce((SELECT max(id) FROM knowledge.chunk), 0),
                 (SELECT id FROM knowledge.embedding_model WHERE state = 'active'),
                 ARRAY(SELECT source_id FROM knowledge.source_rank WHERE NOT enabled ORDER BY 1),
                 coalesce(t.lexemes, '{}'), coalesce(t.counts, '{}')
@@ -105,13 +110,14 @@ pub async fn corpus(pool: &PgPool, query: &str) -> Result<Corpus, sqlx::Error> {
                                             WHERE lexeme = q.lexeme), 0)) AS counts
                FROM unnest(tsvector_to_array(to_tsvector('pg_catalog.english', $1)))
                    AS q (lexeme)) t",
-    )
-    .bind(query)
-    .fetch_one(pool)
-    .await?;
+        )
+        .bind(query)
+        .fetch_one(pool)
+        .await?;
     let terms = lexemes.into_iter().zip(counts);
     let terms = terms.map(|(lexeme, chunks)| Term { lexeme, chunks }).collect();
-    Ok(Corpus { epoch, model, totals: Totals { chunks, words }, disabled, terms })
+    let (totals, ids) = (Totals { chunks, words }, Ids { first, last });
+    Ok(Corpus { epoch, model, totals, ids, disabled, terms })
 }
 
 /// How many chunks pass a filter; counted up to one more than [`EXACT_MAX`].
@@ -154,7 +160,15 @@ pub enum Explained<'a> {
 /// When the database does.
 pub async fn explain(pool: &PgPool, query: Explained<'_>) -> Result<String, sqlx::Error> {
     let mut query = match query {
-        Explained::Lexical { terms, filter } => lexical::query(terms, terms.len(), false, filter),
+        Explained::Lexical { terms, filter } => {
+            let candidates = Candidates {
+                matching: any_of(terms),
+                but: None,
+                since: None,
+                limit: CANDIDATES_MAX,
+            };
+            lexical::query(terms, &candidates, filter)
+        }
         Explained::Semantic { model, vector, filter, path } => {
             semantic::query(model, vector, filter, path, 100)
         }

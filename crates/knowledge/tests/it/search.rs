@@ -1,7 +1,7 @@
 //! What is found, in which order, and for whom.
 
 use knowledge::{
-    bm25::{CANDIDATES_MAX, Term},
+    bm25::{CANDIDATES_MAX, Ids, Term, Totals, Wanted},
     db::search::lexical,
 };
 use proto::{
@@ -258,15 +258,18 @@ async fn of_very_many_matches_those_with_all_words_and_the_newest_are_scored() {
     .unwrap();
     let pool = knowledge::db::search::pool(&stand.pool, 1);
     let term = |lexeme: &str| Term { lexeme: lexeme.into(), chunks: 5_001 };
+    let totals = Totals { chunks: 10_001, words: 10_001 };
+    let ids = Ids { first: 1, last: 10_001 };
+    let wanted = |terms| Wanted { terms, totals, ids, selectivity: 1.0 };
     let (both, one) = (&[term("grove"), term("walnut")][..], &[term("grove")][..]);
     let open = Default::default();
     let ours = knowledge::filter::Filter { projects: Some(vec![project.0]), ..Default::default() };
     for filter in [&open, &ours] {
-        let found = lexical(&pool, both, 1, true, filter).await.unwrap();
+        let found = lexical(&pool, &wanted(both), filter).await.unwrap();
         assert!(found.len() <= CANDIDATES_MAX);
         let has = |ordinal| found.iter().any(|it| it.chunk == ordinal);
         assert!(has(2_501) && has(5_001) && !has(1), "all words, or new");
-        let found = lexical(&pool, one, 1, true, filter).await.unwrap();
+        let found = lexical(&pool, &wanted(one), filter).await.unwrap();
         let oldest = found.iter().map(|it| it.chunk).min();
         assert_eq!((found.len(), oldest), (CANDIDATES_MAX, Some(5_002 - CANDIDATES_MAX as i64)));
     }

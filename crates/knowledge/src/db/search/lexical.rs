@@ -4,39 +4,59 @@ use sqlx::{PgPool, Postgres, QueryBuilder, Row as _, postgres::PgRow};
 
 use super::push_filter;
 use crate::{
-    bm25::{CANDIDATES_MAX, Match, TERMS_MAX, Term, all_of, any_of, quoted},
+    bm25::{CANDIDATES_MAX, Candidates, Match, TERMS_MAX, Term, Wanted, quoted},
     filter::Filter,
 };
 
-/// Newest first, by the index of ids when that is the cheapest way: a word in every third chunk.
-const NEWEST: &str = " ORDER BY c.id DESC";
-
-/// Newest first among what the index of words finds: no plan reads chunk after chunk for words that
-/// few hold together, or in a project whose chunks are old.
-const MATCHING: &str = " ORDER BY c.id + 0 DESC";
-
-/// Chunks that hold any of the first `searched` terms, the newest, with what scoring all terms
-/// needs. When `many` are expected, half of them hold all terms, if there are as many: the best
-/// are among these.
+/// Passages with what scoring all terms needs: of common words those that hold all, then those
+/// that hold any of the rarest, the newest of each.
 ///
 /// # Errors
 /// When the database does.
 pub async fn lexical(
     pool: &PgPool,
-    terms: &[Term],
-    searched: usize,
-    many: bool,
+    wanted: &Wanted<'_>,
     filter: &Filter,
 ) -> Result<Vec<Match>, sqlx::Error> {
-    let mut built = query(terms, searched, many, filter);
+    let mut found = match wanted.all() {
+        Some(all) => newest(pool, wanted.terms, all, filter).await?,
+        None => Vec::new(),
+    };
+    if found.len() < CANDIDATES_MAX {
+        let any = wanted.any(found.len());
+        found.append(&mut newest(pool, wanted.terms, any, filter).await?);
+    }
+    Ok(found)
+}
+
+async fn newest(
+    pool: &PgPool,
+    terms: &[Term],
+    mut candidates: Candidates,
+    filter: &Filter,
+) -> Result<Vec<Match>, sqlx::Error> {
+    let mut found = fetch(pool, terms, &candidates, filter).await?;
+    if candidates.is_short(found.len()) {
+        candidates.since = None;
+        found = fetch(pool, terms, &candidates, filter).await?;
+    }
+    Ok(found)
+}
+
+async fn fetch(
+    pool: &PgPool,
+    terms: &[Term],
+    candidates: &Candidates,
+    filter: &Filter,
+) -> Result<Vec<Match>, sqlx::Error> {
+    let mut built = query(terms, candidates, filter);
     let rows = built.build().persistent(false).fetch_all(pool).await?;
     rows.iter().map(|row| read_match(row, terms.len())).collect()
 }
 
 pub(super) fn query(
     terms: &[Term],
-    searched: usize,
-    many: bool,
+    candidates: &Candidates,
     filter: &Filter,
 ) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT c.id, c.words");
@@ -45,39 +65,20 @@ pub(super) fn query(
         query.push("::text::tsquery)");
     }
     // The ranks are computed outside, for the candidates alone.
-    query.push(" FROM (");
-    let any = any_of(&terms[..searched]);
-    if many && terms.len() > 1 {
-        let all = all_of(terms);
-        let half = CANDIDATES_MAX / 2;
-        candidates(&mut query, filter, &all, None, MATCHING, half);
-        query.push(" UNION ALL ");
-        let order = if filter.is_open() { NEWEST } else { MATCHING };
-        candidates(&mut query, filter, &any, Some(&all), order, half);
-    } else {
-        let order = if many && filter.is_open() { NEWEST } else { MATCHING };
-        candidates(&mut query, filter, &any, None, order, CANDIDATES_MAX);
+    query.push(" FROM (SELECT c.id, c.words, c.tsv FROM knowledge.chunk c");
+    push_filter(&mut query, filter);
+    query.push(" AND c.tsv @@ ").push_bind(candidates.matching.clone()).push("::text::tsquery");
+    if let Some(but) = &candidates.but {
+        query.push(" AND NOT c.tsv @@ ").push_bind(but.clone()).push("::text::tsquery");
     }
-    query.push(") c");
+    // A literal, so that the planner knows how much is left and joins both indexes.
+    if let Some(since) = candidates.since {
+        query.push(format_args!(" AND c.id >= {since}"));
+    }
+    // The sum keeps Postgres from reading chunk after chunk by the index of ids for words that few
+    // hold together.
+    query.push(" ORDER BY c.id + 0 DESC LIMIT ").push_bind(candidates.limit as i64).push(") c");
     query
-}
-
-/// The newest chunks that match, so that what is searched for again is found again.
-fn candidates(
-    query: &mut QueryBuilder<Postgres>,
-    filter: &Filter,
-    matching: &str,
-    but: Option<&str>,
-    order: &'static str,
-    limit: usize,
-) {
-    query.push("(SELECT c.id, c.words, c.tsv FROM knowledge.chunk c");
-    push_filter(query, filter);
-    query.push(" AND c.tsv @@ ").push_bind(matching.to_owned()).push("::text::tsquery");
-    if let Some(but) = but {
-        query.push(" AND NOT c.tsv @@ ").push_bind(but.to_owned()).push("::text::tsquery");
-    }
-    query.push(order).push(" LIMIT ").push_bind(limit as i64).push(")");
 }
 
 fn read_match(row: &PgRow, terms: usize) -> Result<Match, sqlx::Error> {
