@@ -170,6 +170,7 @@ fn words(state: State) -> (String, String) {
     let (word, reason) = match state {
         State::Starting => ("starting", String::new()),
         State::Ready => ("ready", String::new()),
+        State::ReadyWithout(reason) => ("ready", reason),
         State::Degraded(reason) => ("degraded", reason),
         State::Failed(reason) => ("failed", reason),
         State::Stopping => ("stopping", String::new()),
