@@ -64,6 +64,7 @@ pub(super) async fn build(
         bus,
         authenticator: authenticator.clone(),
         ingestion: own.clone(),
+        orchestrator: own.clone(),
         knowledge: own,
         readiness: readiness.clone(),
     })?;
