@@ -14,6 +14,10 @@ pub enum State {
     Starting,
     /// Does its job.
     Ready,
+    /// Does its job; something outside that it can do without, and that only some of its callers
+    /// need, is not there.
+    #[serde(rename = "ready")]
+    ReadyWithout(String),
     /// Does its job with a restriction that a person should know of.
     Degraded(String),
     /// Does not do its job; it is started again after a pause.
@@ -26,7 +30,7 @@ impl State {
     /// Whether requests should be sent here.
     #[must_use]
     pub fn serves(&self) -> bool {
-        matches!(self, Self::Ready | Self::Degraded(_))
+        matches!(self, Self::Ready | Self::ReadyWithout(_) | Self::Degraded(_))
     }
 }
 

@@ -2,14 +2,20 @@
 
 mod completion;
 mod dead;
+mod failure;
+mod hardening;
 mod import;
 mod job;
+mod logs;
+mod operation;
 mod project;
 mod search;
+mod secret;
 mod source;
 mod stack;
 pub(crate) mod status;
 mod token;
+mod top;
 mod user;
 mod wait;
 
@@ -27,7 +33,10 @@ use crate::{
     servers, up,
 };
 
-/// Collects feeds and documents, and answers searches over them.
+/// How long one request may take unless --timeout says so.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Runs the containers of projects, collects feeds and documents, and answers searches over them.
 ///
 /// `commandcenter up` runs everything; the other commands talk to a running instance, which they
 /// find through the data directory or COMMANDCENTER_URL and COMMANDCENTER_TOKEN_FILE.
@@ -65,12 +74,13 @@ pub struct Global {
     /// A file with the API token to use.
     #[arg(long, global = true, env = "COMMANDCENTER_TOKEN_FILE", value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// How long one request may take, in seconds.
+    /// How long one request, or the wait for a stack, may take, in seconds [default: 60 for a
+    /// request]
     #[arg(
-        long, global = true, default_value_t = 60, value_name = "SECONDS",
+        long, global = true, value_name = "SECONDS",
         value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
-    pub(crate) timeout: u64,
+    pub(crate) timeout: Option<u64>,
     /// No colours; NO_COLOR does the same.
     #[arg(long, global = true, action = ArgAction::SetTrue)]
     pub(crate) no_color: bool,
@@ -84,6 +94,11 @@ impl Global {
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(servers::default_data_dir)
+    }
+
+    /// How long one request may take.
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.timeout.map_or(REQUEST_TIMEOUT, Duration::from_secs)
     }
 
     /// How the command speaks.
@@ -137,6 +152,21 @@ enum ClientCommand {
     /// API tokens.
     #[command(subcommand)]
     Token(token::Command),
+    Logs(Box<logs::Args>),
+    Top(top::Args),
+    /// What is done to a project's containers.
+    #[command(subcommand)]
+    Operation(operation::Command),
+    /// What is known about each end of a service.
+    #[command(subcommand)]
+    Failure(failure::Command),
+    /// Values that services get as files, and nobody else sees.
+    #[command(subcommand)]
+    Secret(secret::Command),
+    /// Show what protects each container, as the Engine and the kernel say.
+    Hardening(stack::Of),
+    /// Scan the images of a project for known vulnerabilities.
+    Scan(hardening::Scan),
 }
 
 #[derive(Debug, Subcommand)]
@@ -149,6 +179,17 @@ enum Config {
 pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) output: Output,
+    /// How long to wait at all, when that was said.
+    pub(crate) patience: Option<Duration>,
+}
+
+impl Context {
+    fn of(global: &Global) -> Result<Self, Error> {
+        let instance = client::find(global)?;
+        let client = Client::new(&instance, global.request_timeout())?;
+        let patience = global.timeout.map(Duration::from_secs);
+        Ok(Self { client, output: global.speech(), patience })
+    }
 }
 
 /// Does what the command line says; the exit code tells how it went.
@@ -164,7 +205,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Up(args) => return up::run(&global, args),
         Command::Config(Config::Explain) => return up::explain(&global),
         Command::Completion(args) => completion::run(&args, output),
-        Command::Stack(command) => stack::run(&command, output),
+        Command::Stack(stack::Command::Config(files)) => stack::config(&files, output),
+        Command::Stack(stack::Command::Client(command)) => {
+            block_on(async { stack::run(command, &Context::of(&global)?).await })
+        }
         Command::Doctor => block_on(doctor::run(&global)),
         Command::Client(command) => block_on(ask(&global, command)),
     };
@@ -178,9 +222,7 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 async fn ask(global: &Global, command: ClientCommand) -> Result<(), Error> {
-    let instance = client::find(global)?;
-    let client = Client::new(&instance, Duration::from_secs(global.timeout))?;
-    let context = Context { client, output: global.speech() };
+    let context = Context::of(global)?;
     match command {
         ClientCommand::Status => status::run(&context).await,
         ClientCommand::Source(command) => source::run(command, &context).await,
@@ -191,6 +233,13 @@ async fn ask(global: &Global, command: ClientCommand) -> Result<(), Error> {
         ClientCommand::Project(command) => project::run(command, &context).await,
         ClientCommand::User(command) => user::run(command, &context).await,
         ClientCommand::Token(command) => token::run(command, &context).await,
+        ClientCommand::Logs(args) => logs::run(*args, &context).await,
+        ClientCommand::Top(args) => top::run(args, &context).await,
+        ClientCommand::Operation(command) => operation::run(command, &context).await,
+        ClientCommand::Failure(command) => failure::run(command, &context).await,
+        ClientCommand::Secret(command) => secret::run(command, &context).await,
+        ClientCommand::Hardening(of) => hardening::hardening(of, &context).await,
+        ClientCommand::Scan(args) => hardening::scan(args, &context).await,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The REST API's client: one request at a time, each with a deadline, answers of bounded size.
 
+mod events;
 mod instance;
+mod live;
 mod problem;
 
 use std::{io, time::Duration};
@@ -9,18 +11,21 @@ use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, Utc};
 use reqwest::{
     Method, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
+pub(crate) use events::Event;
 pub(crate) use instance::{
     INSTANCE_FILE, Instance, InstanceFile, TOKEN_FILE, find, of_data_dir, read_secret,
 };
-pub(crate) use problem::Problem;
+pub(crate) use live::Live;
+pub(crate) use problem::{FieldProblem, Problem};
 
 use crate::error::Error;
+use events::Events;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,6 +35,9 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How often a GET is sent again to a server that refuses connections, as one that restarts does.
 const GET_RETRIES_MAX: usize = 3;
+
+/// How long a stream of events may last; what watches it says when it ends.
+const STREAM_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// Items a list asks for at a time.
 pub(crate) const PAGE_SIZE: usize = 200;
@@ -62,7 +70,6 @@ impl Client {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(chassis::tls::client_config())
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(timeout)
             // A redirect could carry the token to another host, and a proxy read it.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -101,6 +108,11 @@ impl Client {
         Ok(self.send(Method::POST, path, &[], Some(body)).await?.value)
     }
 
+    /// Declares what the path names.
+    pub(crate) async fn put(&self, path: &[&str], body: &Value) -> Result<Value, Error> {
+        Ok(self.send(Method::PUT, path, &[], Some(body.to_string())).await?.value)
+    }
+
     /// Changes.
     pub(crate) async fn patch(&self, path: &[&str], body: &Value) -> Result<Value, Error> {
         Ok(self.send(Method::PATCH, path, &[], Some(body.to_string())).await?.value)
@@ -108,7 +120,57 @@ impl Client {
 
     /// Removes.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value, Error> {
-        Ok(self.send(Method::DELETE, path, &[], None).await?.value)
+        self.delete_with(path, &[]).await
+    }
+
+    /// Removes, with parameters.
+    pub(crate) async fn delete_with(
+        &self,
+        path: &[&str],
+        query: &Query<'_>,
+    ) -> Result<Value, Error> {
+        Ok(self.send(Method::DELETE, path, query, None).await?.value)
+    }
+
+    /// The same client whose requests may take so long.
+    pub(crate) fn with_timeout(&self, timeout: Duration) -> Self {
+        Self {
+            http: self.http.clone(),
+            base: self.base.clone(),
+            authorization: self.authorization.clone(),
+            timeout,
+        }
+    }
+
+    /// Opens a stream of server-sent events, after the event with the id `last` if there is one.
+    async fn events(
+        &self,
+        path: &[&str],
+        query: &Query<'_>,
+        last: Option<&str>,
+    ) -> Result<Events, Error> {
+        let mut request = self
+            .http
+            .get(self.address(path))
+            .query(query)
+            .timeout(STREAM_TIME_MAX)
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(ACCEPT, "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let sent = tokio::time::timeout(self.timeout, request.send()).await;
+        let response = sent.map_err(|_| self.late())?.map_err(|error| self.broken(error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        if !status.is_success() {
+            let body = self.body(response).await?;
+            return Err(self.refusal(status, &body));
+        }
+        let kind = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+        if !kind.starts_with("text/event-stream") {
+            return Err(self.foreign("the answer is no stream of events"));
+        }
+        Ok(Events::new(response, self.base.clone()))
     }
 
     /// A list of at most `limit` items, over as many pages as that takes, in the API's own form:
@@ -153,6 +215,7 @@ impl Client {
             .http
             .request(method, self.address(path))
             .query(query)
+            .timeout(self.timeout)
             .header(AUTHORIZATION, self.authorization.clone());
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
@@ -200,29 +263,44 @@ impl Client {
             let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
             return Ok(Answer { value, date: date.map(|date| date.to_utc()) });
         }
+        Err(self.refusal(status, body))
+    }
+
+    /// A refusal that came as an event.
+    fn told(&self, body: &[u8]) -> Error {
+        match serde_json::from_slice::<Problem>(body) {
+            Ok(problem) => Error::Refused(Box::new(problem)),
+            Err(_) => self.foreign("a stream ended with a problem that is none"),
+        }
+    }
+
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> Error {
         match serde_json::from_slice::<Problem>(body) {
             Ok(problem) if !problem.detail.is_empty() => {
-                let problem = Problem { status: status.as_u16(), ..problem };
-                Err(Error::Refused(Box::new(problem)))
+                Error::Refused(Box::new(Problem { status: status.as_u16(), ..problem }))
             }
             _ if status.is_client_error() || status.is_server_error() => {
                 let detail = format!("{} answered {status} without saying why", self.base);
                 let problem = Problem { status: status.as_u16(), detail, ..Problem::default() };
-                Err(Error::Refused(Box::new(problem)))
+                Error::Refused(Box::new(problem))
             }
-            _ => Err(self.foreign(&format!("it answers {status}"))),
+            _ => self.foreign(&format!("it answers {status}")),
         }
     }
 
     fn broken(&self, error: reqwest::Error) -> Error {
         if error.is_timeout() && !error.is_connect() {
-            return Error::TimedOut {
-                what: format!("the answer of {}", self.base),
-                seconds: self.timeout.as_secs(),
-                remedy: "`commandcenter status` shows how it does; --timeout allows more",
-            };
+            return self.late();
         }
         Error::Unreachable { url: self.base.to_string(), source: error.without_url() }
+    }
+
+    fn late(&self) -> Error {
+        Error::TimedOut {
+            what: format!("the answer of {}", self.base),
+            seconds: self.timeout.as_secs(),
+            remedy: "`commandcenter status` shows how it does; --timeout allows more",
+        }
     }
 
     fn foreign(&self, why: &str) -> Error {

@@ -38,6 +38,7 @@ use proto::orchestrator::v1;
 use secrecy::SecretSlice;
 
 pub use self::report::{Error, Fault, Origins};
+pub(crate) use self::units::duration;
 
 use self::{
     field::Field,

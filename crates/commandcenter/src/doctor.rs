@@ -1,5 +1,6 @@
 //! `doctor`: what is wrong with an installation, and how to mend each thing.
 
+mod docker;
 mod instance;
 mod machine;
 
@@ -77,6 +78,7 @@ impl Check {
 /// Looks at everything, also after a failure, and prints what it found.
 pub(crate) async fn run(global: &Global) -> Result<(), Error> {
     let mut checks = machine::checks(global);
+    checks.extend(docker::check(global).await);
     checks.extend(instance::checks(global).await);
     print(&checks, global.speech())?;
     match checks.iter().filter(|check| check.verdict == Verdict::Fail).count() {

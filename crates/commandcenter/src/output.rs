@@ -50,13 +50,18 @@ impl Output {
 
     /// Prints a list in the API's form, `{"items": […], "next_page_token": "…"}`.
     pub(crate) fn list(&self, list: &Value, columns: Columns) -> Result<(), Error> {
-        let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        self.items(list, "items", columns)
+    }
+
+    /// Prints an answer that holds a list under `key`; an empty list says so.
+    pub(crate) fn items(&self, answer: &Value, key: &str, columns: Columns) -> Result<(), Error> {
+        let items = answer[key].as_array().map(Vec::as_slice).unwrap_or_default();
         if items.is_empty() && self.is_for_people() {
             self.note("none");
             return Ok(());
         }
-        self.data(list, |_| rows(items, columns))?;
-        if list["next_page_token"].as_str().is_some_and(|token| !token.is_empty()) {
+        self.data(answer, |_| rows(items, columns))?;
+        if answer["next_page_token"].as_str().is_some_and(|token| !token.is_empty()) {
             self.note("there are more; --limit shows them");
         }
         Ok(())
@@ -74,6 +79,23 @@ impl Output {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
             _ => Ok(()),
         }
+    }
+
+    /// Prints a line to stdout as it is.
+    pub(crate) fn raw(&self, line: &str) -> Result<(), Error> {
+        match writeln!(io::stdout().lock(), "{line}") {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Prints text in place of what the terminal shows; without a terminal, after it.
+    pub(crate) fn screen(&self, text: &str) -> Result<(), Error> {
+        let terminal = console::Term::stdout();
+        if terminal.is_term() {
+            terminal.clear_screen().map_err(Error::Output)?;
+        }
+        self.text(text)
     }
 
     /// Says something that is not data.
@@ -116,6 +138,18 @@ impl Output {
             return Ok(());
         }
         Err(Error::Failed("not confirmed; nothing was changed".to_owned()))
+    }
+
+    /// A spinner on stderr; hidden when nobody watches.
+    pub(crate) fn spinner(&self) -> ProgressBar {
+        if self.quiet || !io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}");
+        let bar =
+            ProgressBar::new_spinner().with_style(style.expect("the template is well formed"));
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
     }
 
     /// A progress bar on stderr; hidden when nobody watches.

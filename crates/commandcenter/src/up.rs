@@ -113,6 +113,11 @@ fn load(
     chassis::config::load(&Layers::of_process(vec![data_dir.join("config.toml")], flags))
 }
 
+/// Where the Docker Engine of an instance with this data directory listens.
+pub(crate) fn docker_socket(data_dir: &Path) -> Result<PathBuf, chassis::config::Error> {
+    Ok(load(data_dir, Vec::new())?.config.orchestrator.docker_socket)
+}
+
 /// Everything that serves, before it does.
 struct Instance<'a> {
     process: Process,
@@ -155,7 +160,7 @@ impl Instance<'_> {
         let addresses = self.process.addresses();
         let built = services::build(&self.config, data_dir, addresses, &self.readiness);
         let Some(built) = shutdown.run_until_cancelled(built).await else { return Ok(()) };
-        let (services, authenticator) = built?;
+        let services::Built { services, authenticator, pool } = built?;
         // The servers are ready already; without this the whole would be taken for ready.
         for service in &services {
             self.readiness.set(service.name, State::Starting);
@@ -174,6 +179,7 @@ impl Instance<'_> {
             // The announcement ends by itself; then only the services are waited for.
             () = announced => served.await,
         };
+        announce::what_outlives_us(&pool, self.args.ephemeral).await;
         ended.context("the services ended with a failure; the log has the details")
     }
 }

@@ -5,11 +5,12 @@
 //! - Ways in: `routes` (REST under `/api`, pages, assets), `grpc` (jobs and projects), each behind
 //!   a gate that finds the `identity` of who asks.
 //! - What callers can do, once for REST, pages and gRPC: `projects`, `sources`, `documents`,
-//!   `search`, `jobs`, `users`, `tokens`, `audit`, `status`, `sign_in`.
-//! - Ways out: `db` (schema `hub`), `clients` (ingestion and knowledge, with the caller's own
-//!   token), the ledger of the crate `jobs`.
+//!   `search`, `jobs`, `users`, `tokens`, `audit`, `status`, `sign_in`; of stacks: `stacks`,
+//!   `health`, `resources`, `failures`, `hardening`, `logs`, `operations`, `secrets`, `scans`.
+//! - Ways out: `db` (schema `hub`), `clients` (ingestion, knowledge and the orchestrator, with the
+//!   caller's own token), the ledger of the crate `jobs`.
 //! - `bootstrap` makes the first administrator, `purge` removes projects and what is too old.
-//! - For pages: `view`, `highlight` and `markdown` are pure.
+//! - For pages: `view`, `ansi`, `highlight` and `markdown` are pure.
 //!
 //! Invariants: every route but sign-in and assets needs a caller; a secret is stored as a hash
 //! only; every write that goes through the hub is recorded in the audit log.
@@ -22,23 +23,32 @@ mod config;
 mod db;
 mod documents;
 mod error;
+mod failures;
 mod grpc;
+mod hardening;
+mod health;
 mod highlight;
 mod identity;
 mod jobs;
+mod logs;
 mod markdown;
 mod metrics;
+mod operations;
 mod page;
 mod password;
 mod priority;
 mod projects;
 mod purge;
+mod resources;
 mod routes;
+mod scans;
 mod scope;
 mod search;
 mod secret;
+mod secrets;
 mod sign_in;
 mod sources;
+mod stacks;
 mod status;
 mod streams;
 mod tokens;
@@ -89,6 +99,8 @@ pub struct Parts {
     pub ingestion: Endpoint,
     /// Where knowledge answers, and the hub's own token.
     pub knowledge: Endpoint,
+    /// Where the orchestrator answers, and the hub's own token.
+    pub orchestrator: Endpoint,
     /// The process' authenticator, so that signing out takes effect at once.
     pub authenticator: Authenticator,
     /// The process' report.
@@ -102,7 +114,7 @@ pub struct Parts {
 pub fn service(parts: Parts) -> Result<Service, Failure> {
     let config = parts.config;
     let app = Arc::new(App {
-        clients: Clients::new(&parts.ingestion, &parts.knowledge)?,
+        clients: Clients::new(&parts.ingestion, &parts.knowledge, &parts.orchestrator)?,
         authenticator: parts.authenticator,
         readiness: parts.readiness,
         sign_in_limits: Limits::per_minute(config.sign_in_per_minute),

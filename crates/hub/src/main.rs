@@ -29,6 +29,7 @@ struct Config {
 struct Endpoints {
     ingestion: Endpoint,
     knowledge: Endpoint,
+    orchestrator: Endpoint,
 }
 
 fn main() -> ExitCode {
@@ -46,6 +47,7 @@ async fn build(config: Config, around: Surroundings) -> anyhow::Result<(Service,
         authenticator: authenticator.clone(),
         ingestion: config.endpoints.ingestion,
         knowledge: config.endpoints.knowledge,
+        orchestrator: config.endpoints.orchestrator,
         readiness: around.readiness,
         pool,
     })?;

@@ -12,7 +12,7 @@ use crate::{
     audit::{self, Act},
     db::{self, project::Row},
     identity::Identity,
-    purge, sources,
+    purge, sources, stacks,
 };
 
 /// Projects that there may be: each list of them is whole, and each request may need any.
@@ -131,12 +131,31 @@ pub(crate) async fn create(app: &App, who: &Identity, new: NewProject) -> Result
     }
 }
 
-/// A project to write to.
+/// A project to read or write.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) id: ProjectId,
-    /// The slug, when this very request has made the project.
-    made: Option<String>,
+    pub(crate) slug: String,
+    /// Whether this very request has made the project.
+    made: bool,
+}
+
+impl From<Row> for Target {
+    fn from(row: Row) -> Self {
+        Self { id: row.id, slug: row.slug, made: false }
+    }
+}
+
+/// The project to read, by id or slug.
+pub(crate) async fn readable(app: &App, who: &Identity, key: &str) -> Result<Target, Failure> {
+    find(app, who, key).await?.map(Target::from).ok_or_else(|| unknown(key))
+}
+
+/// The project to change, by id or slug: operators, while it is not being deleted.
+pub(crate) async fn changeable(app: &App, who: &Identity, key: &str) -> Result<Target, Failure> {
+    let row = find(app, who, key).await?.ok_or_else(|| unknown(key))?;
+    who.require(Role::Operator, row.id)?;
+    active(row)
 }
 
 /// The project to write to, by id or slug. The first write of an operator of all projects makes
@@ -154,7 +173,7 @@ pub(crate) async fn ensure(app: &App, who: &Identity, key: &str) -> Result<Targe
     }
     let slug = check_slug(key)?;
     match insert(app, who, &slug, key).await? {
-        Some(row) => Ok(Target { id: row.id, made: Some(row.slug) }),
+        Some(row) => Ok(Target { made: true, ..Target::from(row) }),
         // Someone else's first write came first.
         None => find(app, who, key).await?.ok_or_else(|| unknown(key)).and_then(active),
     }
@@ -163,7 +182,10 @@ pub(crate) async fn ensure(app: &App, who: &Identity, key: &str) -> Result<Targe
 /// Removes the project that a request has made for a write that then failed, unless something
 /// has come into it meanwhile. A failure to do so leaves an empty project, and is logged.
 pub(crate) async fn withdraw(app: &App, who: &Identity, target: &Target, why: &Failure) {
-    let Some(slug) = &target.made else { return };
+    if !target.made {
+        return;
+    }
+    let slug = &target.slug;
     // The write may have been carried out without our hearing of it.
     if matches!(why.reason, Reason::Unavailable | Reason::Timeout | Reason::Internal) {
         return;
@@ -174,7 +196,7 @@ pub(crate) async fn withdraw(app: &App, who: &Identity, target: &Target, why: &F
 }
 
 async fn remove_empty(app: &App, who: &Identity, id: ProjectId, slug: &str) -> Result<(), Failure> {
-    if sources::any(app, who, id).await? {
+    if sources::any(app, who, id).await? || stacks::any(app, who, id).await {
         return Ok(());
     }
     let mut tx = app.pool.begin().await.map_err(database::failure)?;
@@ -186,7 +208,8 @@ async fn remove_empty(app: &App, who: &Identity, id: ProjectId, slug: &str) -> R
     tx.commit().await.map_err(database::failure)
 }
 
-/// Marks a project as going away; a job removes its sources and documents, then the row.
+/// Marks a project as going away; a job removes its sources, documents and stack, then the
+/// row.
 /// Returns the job's id.
 pub(crate) async fn delete(app: &App, who: &Identity, key: &str) -> Result<String, Failure> {
     let row = find(app, who, key).await?.ok_or_else(|| unknown(key))?;
@@ -225,7 +248,7 @@ async fn insert(app: &App, who: &Identity, slug: &str, name: &str) -> Result<Opt
 
 fn active(row: Row) -> Result<Target, Failure> {
     if row.state == "active" {
-        return Ok(Target { id: row.id, made: None });
+        return Ok(row.into());
     }
     Err(Failure::new(
         Reason::Conflict,

@@ -10,11 +10,20 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Router,
-    http::{HeaderName, HeaderValue, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, header},
 };
-use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
+use tower_http::{
+    compression::{
+        CompressionLayer,
+        predicate::{DefaultPredicate, Predicate as _},
+    },
+    set_header::SetResponseHeaderLayer,
+};
 
-use crate::{app::App, routes::extract::BodyLimit};
+use crate::{
+    app::App,
+    routes::{api::live::UNBUFFERED, extract::BodyLimit},
+};
 
 /// Only our own files, no inline script or style, no frame around us, no form to elsewhere.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; \
@@ -22,6 +31,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; object-src 'none'; ba
 
 /// Everything that the hub serves over HTTP.
 pub(crate) fn routes(app: Arc<App>) -> Router {
+    // Compressing holds back what a live stream has to tell at once.
+    let compressed = DefaultPredicate::new()
+        .and(|_, _, headers: &HeaderMap, _: &Extensions| !headers.contains_key(UNBUFFERED));
     let body_limit = Extension(BodyLimit(app.config.body_bytes_max));
     let mut router = Router::new()
         .merge(api::routes(&app))
@@ -29,7 +41,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .merge(assets::routes())
         .fallback(gate::nothing_here)
         .layer(body_limit)
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compressed))
         .with_state(app);
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),

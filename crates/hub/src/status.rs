@@ -2,13 +2,16 @@
 
 use chassis::readiness::State;
 use chrono::{DateTime, Utc};
-use proto::{Failure, ingestion::v1 as ingestion, knowledge::v1 as wire};
+use proto::{
+    Failure, ProjectId, Reason, ingestion::v1 as ingestion, knowledge::v1 as wire,
+    orchestrator::v1 as orchestrator,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     app::{App, VERSION},
-    clients::{INGESTION, KNOWLEDGE, refused},
+    clients::{INGESTION, KNOWLEDGE, ORCHESTRATOR, refused},
     identity::Identity,
     jobs::{self, Counts},
     search::Embedder,
@@ -120,7 +123,8 @@ pub(crate) async fn status(app: &App, who: &Identity) -> Result<Status, Failure>
             ServiceStatus { name: name.to_owned(), state, reason, since, restarts }
         })
         .collect();
-    let (index, ingestion) = tokio::join!(index(app, who), reach_ingestion(app, who));
+    let (index, ingestion, orchestrator) =
+        tokio::join!(index(app, who), reach_ingestion(app, who), reach_orchestrator(app, who));
     let index = match index {
         Ok(index) => index,
         Err(failure) => {
@@ -130,6 +134,9 @@ pub(crate) async fn status(app: &App, who: &Identity) -> Result<Status, Failure>
     };
     if let Err(failure) = ingestion {
         unreachable(&mut services, INGESTION, &failure);
+    }
+    if let Err(failure) = orchestrator {
+        unreachable(&mut services, ORCHESTRATOR, &failure);
     }
     Ok(Status {
         state: worst(&services).to_owned(),
@@ -145,6 +152,20 @@ async fn reach_ingestion(app: &App, who: &Identity) -> Result<(), Failure> {
     let request = ingestion::ListSourcesRequest { page_size: 1, ..Default::default() };
     app.clients.sources(who)?.list_sources(request).await.map_err(refused(INGESTION))?;
     Ok(())
+}
+
+/// Asks for what nobody has: the refusal shows that somebody answers.
+async fn reach_orchestrator(app: &App, who: &Identity) -> Result<(), Failure> {
+    let project_id = ProjectId::generate().to_string();
+    let request =
+        orchestrator::ListOperationsRequest { project_id, page_size: 1, ..Default::default() };
+    let answer = app.clients.operations(who)?.list_operations(request).await;
+    match answer.map_err(refused(ORCHESTRATOR)) {
+        Err(failure) if matches!(failure.reason, Reason::Unavailable | Reason::Timeout) => {
+            Err(failure)
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// A service that does not answer has failed as far as we can tell, whatever it says of itself.
@@ -170,6 +191,7 @@ fn words(state: State) -> (String, String) {
     let (word, reason) = match state {
         State::Starting => ("starting", String::new()),
         State::Ready => ("ready", String::new()),
+        State::ReadyWithout(reason) => ("ready", reason),
         State::Degraded(reason) => ("degraded", reason),
         State::Failed(reason) => ("failed", reason),
         State::Stopping => ("stopping", String::new()),

@@ -6,6 +6,7 @@
 
 mod container;
 mod create;
+mod engine;
 mod error;
 mod event;
 mod exec;
@@ -25,6 +26,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::breaker::{Breaker, Permit};
 
 pub use create::NewContainer;
+pub use engine::Engine;
 pub use error::Error;
 pub use event::Event;
 pub use exec::Executed;

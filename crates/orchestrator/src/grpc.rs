@@ -107,6 +107,13 @@ impl StackService for Grpc {
     ) -> Result<Response<v1::Stack>, Status> {
         answer(&self.app, request, stacks::get).await
     }
+
+    async fn purge_project(
+        &self,
+        _request: Request<v1::PurgeProjectRequest>,
+    ) -> Result<Response<v1::PurgeProjectResponse>, Status> {
+        Err(Status::unimplemented("a project is not purged yet"))
+    }
 }
 
 #[tonic::async_trait]
@@ -132,6 +139,20 @@ impl HealthService for Grpc {
         request: Request<v1::GetResourcesRequest>,
     ) -> Result<Response<v1::StackResources>, Status> {
         answer(&self.app, request, health::resources).await
+    }
+
+    async fn get_hardening(
+        &self,
+        _request: Request<v1::GetHardeningRequest>,
+    ) -> Result<Response<v1::GetHardeningResponse>, Status> {
+        Err(Status::unimplemented("the effective state is not read back yet"))
+    }
+
+    async fn list_failures(
+        &self,
+        _request: Request<v1::ListFailuresRequest>,
+    ) -> Result<Response<v1::ListFailuresResponse>, Status> {
+        Err(Status::unimplemented("postmortems are not kept yet"))
     }
 }
 

@@ -84,7 +84,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Error
 }
 
 async fn act(verb: &str, selection: &Selection, context: &Context) -> Result<(), Error> {
-    let Context { client, output } = context;
+    let Context { client, output, .. } = context;
     let path = ["dead-letters", verb];
     let matching = client.post(&path, &selection.body(true)).await?;
     let count = count_of(&matching);

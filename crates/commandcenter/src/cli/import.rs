@@ -110,7 +110,7 @@ struct Report {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Error> {
-    let Context { client, output } = context;
+    let Context { client, output, .. } = context;
     let known = known_source(client, &args.target).await?;
     let before = match (&known, args.wait.limit()) {
         (Some(source), Some(_)) => wait::dead_jobs(client, source).await?,

@@ -85,7 +85,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Error> {
-    let Context { client, output } = context;
+    let Context { client, output, .. } = context;
     match command {
         Command::List { state, kind, source, project, limit } => {
             let mut query: Vec<(&str, String)> = Vec::new();

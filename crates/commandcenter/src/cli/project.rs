@@ -27,7 +27,12 @@ pub(crate) enum Command {
         #[arg(long)]
         name: Option<String>,
     },
-    /// Delete a project with all its sources and documents.
+    /// Show a project.
+    Show {
+        /// Its slug or id.
+        project: String,
+    },
+    /// Delete a project with its stack, sources and documents.
     Delete {
         /// Its slug or id.
         project: String,
@@ -38,7 +43,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Error> {
-    let Context { client, output } = context;
+    let Context { client, output, .. } = context;
     match command {
         Command::List => output.list(&client.get(&["projects"], &[]).await?, COLUMNS),
         Command::Create { slug, name } => {
@@ -46,8 +51,11 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Error
                 client.post(&["projects"], &json!({ "slug": slug, "name": name })).await?;
             output.object(&project, COLUMNS)
         }
+        Command::Show { project } => {
+            output.object(&client.get(&["projects", &project], &[]).await?, COLUMNS)
+        }
         Command::Delete { project, yes } => {
-            let question = format!("Delete {project} with all its sources and documents");
+            let question = format!("Delete {project} with its stack, sources and documents");
             output.confirm(&question, yes)?;
             let started = client.delete(&["projects", &project]).await?;
             output.note(format_args!("a job deletes {project} now"));

@@ -136,7 +136,7 @@ pub(crate) struct Edit {
 }
 
 pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Error> {
-    let Context { client, output } = context;
+    let Context { client, output, .. } = context;
     match command {
         Command::Add(add) => output.object(&create(*add, client).await?, DETAILS),
         Command::List { project, kind, freshness, limit } => {
@@ -185,7 +185,7 @@ async fn pause(which: &Which, paused: bool, context: &Context) -> Result<(), Err
 }
 
 async fn remove(which: &Which, yes: bool, context: &Context) -> Result<(), Error> {
-    let Context { client, output } = context;
+    let Context { client, output, .. } = context;
     let id = which.id(client).await?;
     // One source that was named is removed without a question where nobody can answer one.
     let yes = yes || !output.is_interactive();

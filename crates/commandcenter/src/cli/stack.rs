@@ -1,141 +1,187 @@
 //! `stack`: a project's containers, declared by Compose files.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+mod apply;
+mod files;
+mod status;
 
 use clap::Subcommand;
 use orchestrator::spec::{self, Limits};
+use serde_json::{Value, json};
 
 use crate::{
-    compose::{self, Document, Request, Resolved},
+    cli::{Context, operation},
+    compose::Resolved,
     error::Error,
-    output::Output,
+    output::{Columns, Output},
 };
+use files::Files;
 
-/// What a folder's Compose file may be called, in the order of preference.
-const NAMES: [&str; 4] =
-    ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
-
-/// The name of the embedded template.
-const TEMPLATE: &str = "commandcenter";
+const CHANGES: Columns =
+    &[("ACTION", "/action"), ("KIND", "/kind"), ("NAME", "/name"), ("BECAUSE", "/reasons")];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show what Compose files mean: the stack as it would be applied, with every default.
     Config(Files),
+    #[command(flatten)]
+    Client(ClientCommand),
 }
 
-/// Which Compose files, and with which variables.
+/// The commands that talk to a running instance.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    /// Declare what a project's containers are; what differs is changed.
+    ///
+    /// The secrets that the files name are sealed and kept; their values are never shown.
+    #[command(
+        after_help = "Example: commandcenter stack apply -f compose.yaml --project web --wait"
+    )]
+    Apply {
+        #[command(flatten)]
+        files: Files,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Show what `apply` would do, without doing it.
+    Diff {
+        #[command(flatten)]
+        files: Files,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Start a stack that was stopped.
+    Start(Change),
+    /// Stop the containers in reverse order, and keep them.
+    Stop(Change),
+    /// Start the processes of all services, or of one, anew.
+    Restart {
+        /// Only this service.
+        service: Option<String>,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Remove containers and networks.
+    Remove {
+        /// The volumes too, with all that is in them.
+        #[arg(long)]
+        volumes: bool,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Show how each service does, and why.
+    Status {
+        #[command(flatten)]
+        of: Of,
+        /// Show it again with each change, until Ctrl-C.
+        #[arg(short, long)]
+        watch: bool,
+    },
+}
+
+/// Whose stack.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Files {
-    /// A Compose file; a later one wins [default: compose.yaml of this folder].
-    #[arg(short, long = "file", value_name = "FILE")]
-    file: Vec<PathBuf>,
-    /// A stack that comes with CommandCenter, in place of files.
-    #[arg(long, value_name = "NAME", conflicts_with = "file", value_parser = [TEMPLATE])]
-    template: Option<String>,
-    /// A file of variables; a later one wins [default: .env of the folder].
-    #[arg(long, value_name = "FILE")]
-    env_file: Vec<PathBuf>,
-    /// Include the services of a profile; `*` means all.
-    #[arg(long, value_name = "PROFILE")]
-    profile: Vec<String>,
-    /// Where relative paths begin [default: the folder of the first file].
-    #[arg(long, value_name = "DIR")]
-    project_directory: Option<PathBuf>,
+pub(crate) struct Of {
+    /// The project, by slug or id.
+    #[arg(short, long, value_name = "P")]
+    pub(crate) project: String,
 }
 
-pub(crate) fn run(command: &Command, output: Output) -> Result<(), Error> {
+/// A change of a stack.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Change {
+    #[command(flatten)]
+    of: Of,
+    /// Wait until it is done, for as long as --timeout says; fails with the reason if it is not.
+    #[arg(long)]
+    wait: bool,
+}
+
+impl Change {
+    fn project(&self) -> &str {
+        &self.of.project
+    }
+}
+
+/// Shows what files mean; needs no instance.
+pub(crate) fn config(files: &Files, output: Output) -> Result<(), Error> {
+    let Resolved { spec, secrets, .. } = files.resolve(output)?;
+    let effective = spec::read(spec, &Limits::widest())
+        .map_err(|failure| Error::Failed(failure.to_string()))?;
+    let shown = serde_json::to_value(spec::write(&effective))
+        .map_err(|error| Error::Failed(error.to_string()))?;
+    output.data(&shown, |shown| format!("{shown:#}"))?;
+    for name in secrets.keys() {
+        output.note(format_args!("the secret {name} would be put"));
+    }
+    Ok(())
+}
+
+pub(crate) async fn run(command: ClientCommand, context: &Context) -> Result<(), Error> {
+    let client = &context.client;
     match command {
-        Command::Config(files) => {
-            let Resolved { spec, secrets, .. } = files.resolve(output)?;
-            let effective = spec::read(spec, &Limits::widest())
-                .map_err(|failure| Error::Failed(failure.to_string()))?;
-            let shown = serde_json::to_value(spec::write(&effective))
-                .map_err(|error| Error::Failed(error.to_string()))?;
-            output.data(&shown, |shown| format!("{shown:#}"))?;
-            for name in secrets.keys() {
-                output.note(format_args!("the secret {name} would be put"));
-            }
-            Ok(())
+        ClientCommand::Apply { files, change } => {
+            let operation = apply::run(&files, change.project(), context).await?;
+            finish(&change, &operation, context).await
         }
+        ClientCommand::Diff { files, of } => diff(&files, &of.project, context).await,
+        ClientCommand::Start(change) => act(&change, &["stack", "start"], context).await,
+        ClientCommand::Stop(change) => act(&change, &["stack", "stop"], context).await,
+        ClientCommand::Restart { service: None, change } => {
+            act(&change, &["stack", "restart"], context).await
+        }
+        ClientCommand::Restart { service: Some(service), change } => {
+            act(&change, &["services", &service, "restart"], context).await
+        }
+        ClientCommand::Remove { volumes, change } => {
+            let path = ["projects", change.project(), "stack"];
+            let operation = client.delete_with(&path, &[("volumes", volumes.to_string())]).await?;
+            finish(&change, &operation, context).await
+        }
+        ClientCommand::Status { of, watch: false } => status::show(&of.project, context).await,
+        ClientCommand::Status { of, watch: true } => status::watch(&of.project, context).await,
     }
 }
 
-impl Files {
-    /// Reads and resolves; warnings are said on stderr.
-    pub(crate) fn resolve(&self, output: Output) -> Result<Resolved, Error> {
-        let resolved =
-            compose::resolve(&self.request()?).map_err(|error| Error::Failed(error.to_string()))?;
-        for warning in &resolved.warnings {
-            output.note(format_args!("warning: {warning}"));
-        }
-        Ok(resolved)
-    }
+async fn act(change: &Change, what: &[&str], context: &Context) -> Result<(), Error> {
+    let path = [&["projects", change.project()], what].concat();
+    let operation = context.client.act(&path).await?;
+    finish(change, &operation, context).await
+}
 
-    fn request(&self) -> Result<Request, Error> {
-        let files = match (&self.template, self.file.as_slice()) {
-            (Some(_), _) => Vec::new(),
-            (None, []) => found()?,
-            (None, files) => files.to_vec(),
-        };
-        let mut documents =
-            files.iter().map(|file| document(file)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(name) = &self.template {
-            documents.push(Document {
-                name: format!("{name}.yaml"),
-                text: compose::TEMPLATE.to_owned(),
-            });
-        }
-        let beside = files.first().and_then(|file| file.parent()).map(Path::to_owned);
-        let folder = self.project_directory.clone().or(beside).unwrap_or_default();
-        // An empty path is this folder.
-        let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
-        let unreadable = |source| Error::Unreadable {
-            what: "the folder",
-            path: folder.clone(),
-            remedy: "name one with --project-directory",
-            source,
-        };
-        let folder = fs::canonicalize(&folder).map_err(unreadable)?;
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
-        Ok(Request {
-            documents,
-            folder,
-            // Named on the command line, they begin here.
-            env_files: self.env_file.iter().map(|file| absolute(file)).collect(),
-            environment: env::vars_os().filter_map(text).collect(),
-            profiles: self.profile.iter().cloned().collect(),
-        })
+/// Waits for the end of an operation if that was asked for, and shows what there is then.
+async fn finish(change: &Change, operation: &Value, context: &Context) -> Result<(), Error> {
+    let Context { output, .. } = context;
+    let (project, id) = (change.project(), operation["id"].as_str().unwrap_or_default());
+    if !change.wait {
+        output.note(format_args!(
+            "accepted; `commandcenter operation show {id} --project {project}` shows how it goes"
+        ));
+        return output.object(operation, operation::COLUMNS);
+    }
+    let ended = operation::wait(project, id, context).await?;
+    if !output.is_for_people() {
+        output.object(&ended, operation::COLUMNS)?;
+    }
+    operation::check(&ended)?;
+    match ended["kind"].as_str() {
+        _ if !output.is_for_people() => Ok(()),
+        Some("remove") => output.text("removed"),
+        _ => status::show(project, context).await,
     }
 }
 
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// The Compose file of this folder, and what is beside it to override it.
-fn found() -> Result<Vec<PathBuf>, Error> {
-    let Some(name) = NAMES.iter().find(|name| Path::new(name).is_file()) else {
-        return Err(Error::Usage(format!(
-            "this folder has none of {}; name a file with -f",
-            NAMES.join(", ")
-        )));
-    };
-    let own = PathBuf::from(name);
-    let extensions = ["override.yaml", "override.yml"].map(|it| own.with_extension(it));
-    Ok([own].into_iter().chain(extensions.into_iter().filter(|it| it.is_file())).collect())
-}
-
-fn document(path: &Path) -> Result<Document, Error> {
-    Document::read(path).map_err(|source| Error::Unreadable {
-        what: "the Compose file",
-        path: path.to_owned(),
-        remedy: "name one that you can read with -f",
-        source,
-    })
+async fn diff(files: &Files, project: &str, context: &Context) -> Result<(), Error> {
+    let Context { client, output, .. } = context;
+    let resolved = files.resolve(*output)?;
+    let body = json!({ "spec": apply::spec(&resolved)? });
+    let answer = client.post(&["projects", project, "stack", "diff"], &body).await;
+    let answer = answer.map_err(|error| apply::placed(error, &resolved.origins))?;
+    let changes = answer["changes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if changes.is_empty() {
+        output.note("nothing would change");
+        if output.is_for_people() {
+            return Ok(());
+        }
+    }
+    output.data(&answer, |_| crate::output::rows(changes, CHANGES))
 }

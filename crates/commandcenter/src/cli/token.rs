@@ -59,7 +59,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Error> {
-    let Context { client, output } = context;
+    let Context { client, output, .. } = context;
     match command {
         Command::List => output.list(&client.get(&["tokens"], &[]).await?, COLUMNS),
         Command::Create { name, role, project, all_projects, expires_in_days, out } => {

@@ -93,7 +93,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Error> {
-    let Context { client, output } = context;
+    let Context { client, output, .. } = context;
     match command {
         Command::List => output.list(&client.get(&["users"], &[]).await?, COLUMNS),
         Command::Add { name, role, project, all_projects, password_file } => {

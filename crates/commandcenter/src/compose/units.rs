@@ -25,7 +25,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
 }
 
 /// `1m30s`, `250ms`, `1.5h`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let fault = || format!("must be a length of time such as 30s or 1m30s, not {text:?}");
     let mut rest = text.trim();
     let mut seconds = 0.0;

@@ -1,7 +1,5 @@
 //! How the running instance does: whether it answers, to whom, and each of its services.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 use serde_json::Value;
@@ -41,7 +39,7 @@ pub(super) async fn checks(global: &Global) -> Vec<Check> {
 
 async fn status_of(global: &Global) -> Result<(Answer, String), Error> {
     let instance = client::find(global)?;
-    let client = Client::new(&instance, Duration::from_secs(global.timeout))?;
+    let client = Client::new(&instance, global.request_timeout())?;
     Ok((client.look(&["status"], &[]).await?, instance.url.to_string()))
 }
 

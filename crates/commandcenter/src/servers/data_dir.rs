@@ -4,6 +4,7 @@
 //! DIR/lock                 held by the process that runs the servers, names its pid
 //! DIR/secrets/             0700, ours: passwords and URLs, each 0600
 //! DIR/logs/                0700, ours: postgres.log, nats.log
+//! DIR/logs/stacks/         0700, the orchestrator's: what services of stacks write
 //! DIR/postgres/            ours, to pass through: data and socket, 0700, the servers' account's
 //! DIR/nats/                ours, to pass through: nats.conf, 0600, and store, 0700, likewise
 //! DIR/programs/            copies of the programs, if their own folder is closed to that account

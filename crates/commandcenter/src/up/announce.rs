@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use chassis::{process::Addresses, readiness::Readiness};
+use sqlx::PgPool;
 
 use crate::{
     cli,
@@ -58,6 +59,23 @@ pub(super) fn withdraw(data_dir: &Path) {
     let _ = fs::remove_file(data_dir.join(INSTANCE_FILE));
 }
 
+/// Says that stacks go on without us, when there are any.
+pub(super) async fn what_outlives_us(pool: &PgPool, ephemeral: bool) {
+    // A database that does not answer any more must not hold up the end.
+    let stacks = match orchestrator::db::within(orchestrator::db::stack::running(pool)).await {
+        Ok(1) => "1 stack goes".to_owned(),
+        Ok(count) if count > 1 => format!("{count} stacks go"),
+        _ => return,
+    };
+    let next = if ephemeral {
+        "nobody looks after them any more: `docker ps --filter label=cc.owner` shows them"
+    } else {
+        "the next start looks after them again"
+    };
+    // A closed standard output is no reason to fail.
+    let _ = writeln!(io::stdout(), "{stacks} on without CommandCenter; {next}.");
+}
+
 fn write_instance(announcement: &Announcement) -> anyhow::Result<()> {
     let url = |address: Option<SocketAddr>| address.map(|address| format!("http://{address}"));
     let Addresses { http, grpc, admin } = announcement.addresses;
@@ -97,7 +115,8 @@ fn greet(announcement: &Announcement) {
          {path}\x20 export COMMANDCENTER_DATA_DIR={data_dir}\n\
          \x20 commandcenter search 'kill -9'\n\
          \x20 commandcenter source add feed URL --project P --schedule hourly\n\
-         \x20 commandcenter import FOLDER --project P --wait\n\n\
+         \x20 commandcenter import FOLDER --project P --wait\n\
+         \x20 commandcenter stack apply -f compose.yaml --project P --wait\n\n\
          Ctrl-C stops it; the data stays for the next start."
     );
 }

@@ -26,6 +26,7 @@ pub(super) struct Config {
     pub(super) ingestion: ingestion_worker::Config,
     pub(super) knowledge: knowledge::Config,
     pub(super) hub: hub::Config,
+    pub(super) orchestrator: orchestrator::Config,
 }
 
 impl Default for Config {
@@ -46,6 +47,11 @@ impl Default for Config {
             ingestion: ingestion_worker::Config::default(),
             knowledge: knowledge::Config::default(),
             hub: hub::Config::default(),
+            orchestrator: orchestrator::Config {
+                // Below the data directory, unless somebody chooses.
+                logs: orchestrator::logs::Config { folder: PathBuf::new(), ..Default::default() },
+                ..orchestrator::Config::default()
+            },
         }
     }
 }
@@ -73,6 +79,10 @@ impl Config {
         self.knowledge
             .model_dir
             .get_or_insert_with(|| runtime_dir.join("model").join("all-MiniLM-L6-v2"));
+        let logs = &mut self.orchestrator.logs.folder;
+        if logs.as_os_str().is_empty() {
+            *logs = data_dir.join("logs").join("stacks");
+        }
     }
 }
 

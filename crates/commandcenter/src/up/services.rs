@@ -9,6 +9,7 @@ use chassis::{
     seal::Keyring,
 };
 use database::TokenVerifier;
+use sqlx::PgPool;
 
 use super::config::Config;
 use crate::servers;
@@ -16,13 +17,21 @@ use crate::servers;
 /// The key file that seals secrets at rest, in the data directory's folder of secrets.
 const SEAL_KEY: &str = "seal.key";
 
+/// What the process runs.
+pub(super) struct Built {
+    pub(super) services: Vec<Service>,
+    pub(super) authenticator: Authenticator,
+    /// The database that they share.
+    pub(super) pool: PgPool,
+}
+
 /// Builds every service; they start to work only when the process runs them.
 pub(super) async fn build(
     config: &Config,
     data_dir: &Path,
     addresses: Addresses,
     readiness: &Readiness,
-) -> anyhow::Result<(Vec<Service>, Authenticator)> {
+) -> anyhow::Result<Built> {
     let pool = database::connect(&config.database).await?;
     let bus = Bus::connect(&config.bus).await?;
     let keyring = Keyring::open_or_create(&data_dir.join("secrets").join(SEAL_KEY))?;
@@ -51,14 +60,21 @@ pub(super) async fn build(
         config: config.hub.clone(),
         behind_tls: config.http.tls_terminated_upstream,
         jobs: config.jobs.clone(),
-        pool,
+        pool: pool.clone(),
         bus,
         authenticator: authenticator.clone(),
         ingestion: own.clone(),
+        orchestrator: own.clone(),
         knowledge: own,
         readiness: readiness.clone(),
     })?;
-    Ok((vec![hub, ingestion, knowledge], authenticator))
+    let orchestrator = orchestrator::service(orchestrator::Parts {
+        config: config.orchestrator.clone(),
+        pool: pool.clone(),
+        readiness: readiness.clone(),
+        failpoint: orchestrator::Failpoint::default(),
+    })?;
+    Ok(Built { services: vec![hub, ingestion, knowledge, orchestrator], authenticator, pool })
 }
 
 /// This process' own gRPC server, called in the name of `service`. The token's file is made here

@@ -6,12 +6,15 @@ mod doctor;
 mod finding;
 mod help;
 mod import;
+mod logs;
 mod people;
 mod refusals;
 mod search;
 mod source;
 mod stack;
+mod stacks;
 mod status;
+mod watching;
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
@@ -119,6 +122,13 @@ impl Ended {
         self
     }
 
+    /// Stderr says this.
+    #[track_caller]
+    fn says(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "{text:?} is missing: {self:?}");
+        self
+    }
+
     /// The command failed with this code, and stderr says each of these.
     #[track_caller]
     fn failed(self, code: i32, says: &[&str]) -> Self {
@@ -172,6 +182,16 @@ fn refusal(status: u16, body: &Value) -> Response {
     let mut response = ok(body);
     response.status = status.try_into().expect("a status");
     response
+}
+
+/// A stream of server-sent events: name, id and data of each.
+fn stream(events: &[(&str, &str, Value)]) -> Response {
+    let event = |(name, id, data): &(&str, &str, Value)| {
+        let id = if id.is_empty() { String::new() } else { format!("id: {id}\n") };
+        format!("event: {name}\n{id}data: {data}\n\n")
+    };
+    let text: String = events.iter().map(event).collect();
+    Response::ok(format!(":live\nretry: 2000\n\n{text}")).content_type("text/event-stream")
 }
 
 fn list(items: &[Value]) -> Value {

@@ -114,3 +114,33 @@ async fn with_both_servers_given_it_serves_until_a_signal() {
     assert!(ended(&mut up).await.success());
     assert!(!dir.path().join("postgres").exists() && !dir.path().join("nats").exists());
 }
+
+#[tokio::test]
+async fn without_docker_everything_is_ready_and_stacks_say_what_is_missing() {
+    let dir = tempfile::Builder::new().prefix("cc-up-").tempdir().unwrap();
+    let mut up = up(dir.path())
+        .env("COMMANDCENTER__ORCHESTRATOR__DOCKER_SOCKET", "/nonexistent/docker.sock")
+        .spawn()
+        .expect("it starts");
+    greeted(&mut up);
+    let command = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_commandcenter"));
+        command.args(args).arg("--data-dir").arg(dir.path()).output().unwrap()
+    };
+    let status = command(&["status", "-o", "json"]);
+    assert!(status.status.success(), "{status:?}");
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    let services = status["services"].as_array().unwrap();
+    let orchestrator = services.iter().find(|it| it["name"] == "orchestrator").unwrap();
+    assert_eq!(orchestrator["state"], "ready");
+    let reason = orchestrator["reason"].as_str().unwrap();
+    assert!(reason.starts_with("docker: unavailable"), "{reason}");
+    let explained = String::from_utf8(command(&["config", "explain"]).stdout).unwrap();
+    assert!(explained.contains("orchestrator.logs.folder"), "{explained}");
+    // Nobody but us may read what services write.
+    let logs = dir.path().join("logs/stacks");
+    let logs = eventually(DEADLINE, || async { fs::metadata(&logs) }).await;
+    assert_eq!(logs.permissions().mode() & 0o777, 0o700);
+    signal(&up, Signal::SIGINT);
+    assert!(ended(&mut up).await.success());
+}

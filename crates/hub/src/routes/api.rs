@@ -5,12 +5,19 @@ mod audit;
 mod dead_letters;
 mod documents;
 mod events;
+mod health;
 mod jobs;
+pub(crate) mod live;
+mod logs;
 mod openapi;
+mod operations;
 mod projects;
+mod scans;
 mod schedules;
 mod search;
+mod secrets;
 mod sources;
+mod stacks;
 mod status;
 mod tokens;
 mod users;
@@ -28,6 +35,25 @@ fn parts() -> (Router<Arc<App>>, OpenApi) {
     let (router, mut document) = OpenApiRouter::with_openapi(openapi::description())
         .routes(routes!(projects::list, projects::create))
         .routes(routes!(projects::get, projects::delete))
+        .routes(routes!(stacks::get, stacks::apply, stacks::remove))
+        .routes(routes!(stacks::diff))
+        .routes(routes!(stacks::start))
+        .routes(routes!(stacks::stop))
+        .routes(routes!(stacks::restart))
+        .routes(routes!(stacks::restart_service))
+        .routes(routes!(health::get))
+        .routes(routes!(health::events))
+        .routes(routes!(health::resources))
+        .routes(routes!(health::failures))
+        .routes(routes!(health::hardening))
+        .routes(routes!(operations::list))
+        .routes(routes!(operations::get))
+        .routes(routes!(operations::events))
+        .routes(routes!(logs::all))
+        .routes(routes!(logs::of_service))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::put, secrets::delete))
+        .routes(routes!(scans::list, scans::scan))
         .routes(routes!(sources::list, sources::create))
         .routes(routes!(sources::test))
         .routes(routes!(sources::get, sources::update, sources::delete))

@@ -84,7 +84,7 @@ async fn read(request: Request) -> Result<Bytes, Failure> {
         Reason::TooLarge,
         format!(
             "the body is larger than {limit} MiB, which is the limit (`hub.body_bytes_max`): \
-             send fewer documents a request"
+             send less in one request"
         ),
     ))
 }

@@ -1,7 +1,8 @@
-//! Ingestion and knowledge as the hub sees them.
+//! Ingestion, knowledge and the orchestrator as the hub sees them.
 
 mod ingestion;
 mod knowledge;
+pub(crate) mod orchestrator;
 
 use std::sync::{Arc, Mutex};
 
@@ -20,11 +21,12 @@ pub(crate) struct World {
     /// A source that somebody makes right after the next list of a project's sources was read.
     pub(crate) late: Mutex<Option<wire::Source>>,
     pub(crate) updated: Mutex<Vec<wire::UpdateSourceRequest>>,
+    pub(crate) held: orchestrator::Held,
     /// (method, caller's name)
     pub(crate) calls: Mutex<Vec<(&'static str, String)>>,
 }
 
-/// Both services over one world.
+/// All services over one world.
 #[derive(Clone, Default)]
 pub(crate) struct Fake(pub(crate) Arc<World>);
 

@@ -1,9 +1,12 @@
 //! Projects: ids and slugs, the first write, deletion.
 
+use std::sync::atomic::Ordering;
+
 use proto::hub::v1::{self as wire, project_service_client::ProjectServiceClient};
 use reqwest::Method;
 use serde_json::json;
 use testkit::eventually;
+use tonic::Code;
 
 use crate::stand::{PATIENCE, Stand};
 
@@ -68,6 +71,40 @@ async fn a_deleted_project_takes_its_sources_along() {
     assert_eq!(stand.get(&stand.admin, &format!("/api/jobs/{job}")).await.json()["state"], "done");
     let me = stand.get(&scoped, "/api/me").await.expect(200).json();
     assert_eq!(me["projects"], json!([]));
+}
+
+#[tokio::test]
+async fn a_deleted_project_waits_for_the_orchestrator_to_have_purged_it() {
+    let stand = Stand::start().await;
+    let id = stand.project("old").await;
+    stand.fake.has_stack(&id);
+    stand.fake.orchestrator_refuses(Some(Code::Unavailable));
+    let answer = stand.send(&stand.admin, Method::DELETE, "/api/projects/old", &json!({})).await;
+    let job = answer.expect(202).json()["job_id"].as_str().unwrap().to_owned();
+    let asked = |times: usize| {
+        let stand = &stand;
+        eventually(PATIENCE, move || async move {
+            let asked = stand.fake.callers_of("purge_project");
+            if asked.len() >= times { Ok(()) } else { Err(asked) }
+        })
+    };
+    asked(2).await;
+    let job = async || stand.get(&stand.admin, &format!("/api/jobs/{job}")).await.json();
+    let waits = job().await;
+    assert!(matches!(waits["state"].as_str(), Some("queued" | "running")), "{waits}");
+    assert_eq!(waits["attempt"], 0, "waiting is no failed attempt");
+    stand.get(&stand.admin, "/api/projects/old").await.expect(200);
+
+    stand.fake.0.held.purges_left.store(1, Ordering::SeqCst);
+    stand.fake.orchestrator_refuses(None);
+    eventually(PATIENCE, || async {
+        let gone = stand.get(&stand.admin, &format!("/api/projects/{id}")).await;
+        if gone.status.as_u16() == 404 { Ok(()) } else { Err(gone) }
+    })
+    .await;
+    assert!(stand.fake.0.held.stacks.lock().unwrap().is_empty());
+    assert!(stand.fake.callers_of("purge_project").iter().all(|who| who == "service:hub"));
+    assert_eq!(job().await["state"], "done");
 }
 
 #[tokio::test]

@@ -16,6 +16,11 @@ use proto::{
         intake_service_server::IntakeServiceServer, source_service_server::SourceServiceServer,
     },
     knowledge::v1::{self as know, knowledge_service_server::KnowledgeServiceServer},
+    orchestrator::v1::{
+        health_service_server::HealthServiceServer, log_service_server::LogServiceServer,
+        operation_service_server::OperationServiceServer, scan_service_server::ScanServiceServer,
+        secret_service_server::SecretServiceServer, stack_service_server::StackServiceServer,
+    },
 };
 use reqwest::{Method, RequestBuilder, StatusCode, redirect};
 use serde_json::{Value, json};
@@ -140,6 +145,7 @@ impl Stand {
             pool: pool.clone(),
             bus,
             ingestion: own.clone(),
+            orchestrator: own.clone(),
             knowledge: own,
             authenticator: authenticator.clone(),
             readiness: readiness.clone(),
@@ -150,7 +156,13 @@ impl Stand {
         routes
             .add_service(SourceServiceServer::new(fake.clone()))
             .add_service(IntakeServiceServer::new(fake.clone()))
-            .add_service(KnowledgeServiceServer::new(fake.clone()));
+            .add_service(KnowledgeServiceServer::new(fake.clone()))
+            .add_service(StackServiceServer::new(fake.clone()))
+            .add_service(HealthServiceServer::new(fake.clone()))
+            .add_service(LogServiceServer::new(fake.clone()))
+            .add_service(OperationServiceServer::new(fake.clone()))
+            .add_service(SecretServiceServer::new(fake.clone()))
+            .add_service(ScanServiceServer::new(fake.clone()));
         service.grpc.expect("it serves gRPC")(&mut routes);
         let shutdown = Shutdown::new();
         let mut tasks = JoinSet::new();

@@ -75,6 +75,16 @@ pub async fn alive(pool: &PgPool) -> sqlx::Result<Vec<(ProjectId, i64)>> {
     .await
 }
 
+/// How many stacks are wanted to run.
+///
+/// # Errors
+/// Of the database.
+pub async fn running(pool: &PgPool) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM orchestrator.stack WHERE wish = 'running'")
+        .fetch_one(pool)
+        .await
+}
+
 /// Declares what the stack is, and wants it to run. The images are looked up again, as a name may
 /// stand for another image now.
 ///

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ impl Logs {
     async fn own(&self, shutdown: &Shutdown) -> anyhow::Result<bool> {
         let folder = &self.inner.config.folder;
         let shown = folder.display();
-        fs::create_dir_all(folder).with_context(|| {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| {
             format!("the folder of logs {shown} cannot be made: set orchestrator.logs.folder")
         })?;
         let path = folder.join(LOCK_FILE);

@@ -78,7 +78,7 @@ async fn renew(app: &App) -> Duration {
         Ok(daemon) => daemon,
         Err(error) => {
             let told = format!("docker: unavailable: {error}");
-            lease.readiness.send_replace(Ready::Degraded(told));
+            lease.readiness.send_replace(Ready::ReadyWithout(told));
             return RETRY_INTERVAL;
         }
     };

@@ -137,6 +137,15 @@ impl Response {
         Self { body, ..self }.header("content-encoding", "gzip")
     }
 
+    /// All of a whole body.
+    ///
+    /// # Panics
+    /// When it comes in another way.
+    pub fn whole(&self) -> Bytes {
+        let Body::Whole(bytes) = &self.body else { panic!("it does not come at once") };
+        bytes.clone()
+    }
+
     /// Adds a header.
     ///
     /// # Panics

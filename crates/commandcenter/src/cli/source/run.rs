@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Error> {
-    let Context { client, output } = context;
+    let Context { client, output, .. } = context;
     let id = args.which.id(client).await?;
     let run = ["sources", &id, "run"];
     let Some(limit) = args.wait.limit() else {

@@ -81,3 +81,25 @@ async fn a_process_that_was_killed_is_noticed() {
     assert_eq!(ended.code, 1, "{ended:?}");
     assert_eq!(verdict(&ended, "instance"), "fail");
 }
+
+#[tokio::test]
+async fn without_docker_only_stacks_are_missing() {
+    let instance = Instance::start().await;
+    keep_private(&instance);
+    instance.answers("status", status("ready"));
+    let ended = instance.run(&["doctor"]).await.ok();
+    assert!(ended.stdout.contains("pass  docker: Engine "), "{ended:?}");
+    assert!(ended.stdout.contains(", API 1."), "{ended:?}");
+    assert!(ended.stdout.contains(", cgroup v"), "{ended:?}");
+
+    let mut command = program();
+    command
+        .env("COMMANDCENTER_DATA_DIR", instance.dir.path())
+        .env("COMMANDCENTER__ORCHESTRATOR__DOCKER_SOCKET", "/nonexistent/docker.sock");
+    let ended = finish(command, &["doctor", "-o", "json"], "").await.ok();
+    assert_eq!(verdict(&ended, "docker"), "warn");
+    let report = ended.json().to_string();
+    for text in ["/nonexistent/docker.sock", "orchestrator.docker_socket", "only stacks need it"] {
+        assert!(report.contains(text), "{text}: {report}");
+    }
+}

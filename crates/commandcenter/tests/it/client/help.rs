@@ -2,7 +2,7 @@
 
 use super::{Instance, finish, program};
 
-const COMMANDS: [&str; 39] = [
+const COMMANDS: [&str; 62] = [
     "",
     "up",
     "status",
@@ -38,6 +38,29 @@ const COMMANDS: [&str; 39] = [
     "token revoke",
     "stack",
     "stack config",
+    "stack apply",
+    "stack diff",
+    "stack start",
+    "stack stop",
+    "stack restart",
+    "stack remove",
+    "stack status",
+    "logs",
+    "top",
+    "operation",
+    "operation list",
+    "operation show",
+    "failure",
+    "failure list",
+    "secret",
+    "secret put",
+    "secret list",
+    "secret delete",
+    "hardening",
+    "scan",
+    "project",
+    "project show",
+    "user",
     "config",
     "config explain",
     "doctor",

@@ -1,43 +1,31 @@
 //! `/api/jobs/events`: jobs as they change, by server-sent events.
 
-use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderName},
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
+    http::HeaderMap,
+    response::{Response, sse::Event},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, StreamExt, stream};
 use tokio::time::Instant;
 
+use super::live::{ASK_INTERVAL, Listener};
 use crate::{
     app::App,
     error::{Problem, ProblemBody},
-    identity::{self, Identity},
+    identity::Identity,
     jobs::{self, Job},
     projects::Names,
-    streams::Place,
 };
 
 /// How often the ledger is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it is asked whether the caller may still listen; a revoked token stops working within
-/// 30 s everywhere, and an open stream is no exception.
-const ASK_INTERVAL: Duration = Duration::from_secs(5);
-/// How often a quiet stream says that it lives; proxies cut silent ones.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// A stream ends after this long; the browser comes back by itself.
-const LIFE_MAX: Duration = Duration::from_secs(3_600);
 /// How far back a client that was away is caught up.
 const CATCH_UP_MAX: TimeDelta = TimeDelta::minutes(10);
 /// Each look reaches back this far, for transactions that committed late.
 const OVERLAP: TimeDelta = TimeDelta::seconds(5);
-/// How long a browser waits before it comes back.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// Jobs as they change: `event: job` with a job as JSON. `id` is a time; a client that comes back
 /// sends it as `Last-Event-ID` and hears what it missed, up to ten minutes.
@@ -50,20 +38,17 @@ pub(super) async fn stream(
     who: Identity,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let place = app.streams.place(&who.caller.id)?;
+    let listener = Listener::new(&app, &who)?;
     let names = Names::load(&app, &who).await?;
     let watch = Watch {
         since: resume_from(&headers, Utc::now()),
-        app: Arc::clone(&app),
+        app,
         who,
         names,
         seen: HashMap::new(),
-        asked_at: Instant::now(),
-        _place: place,
+        named_at: Instant::now(),
     };
-    let events = Sse::new(events(watch)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
-    // Proxies would hold the stream back until it ends.
-    Ok(([(HeaderName::from_static("x-accel-buffering"), "no")], events).into_response())
+    Ok(listener.events(events(watch)))
 }
 
 /// What one stream has told so far.
@@ -73,55 +58,36 @@ struct Watch {
     names: Names,
     since: DateTime<Utc>,
     seen: HashMap<String, Job>,
-    /// When it was last asked whether the caller may still listen.
-    asked_at: Instant,
-    _place: Place,
+    /// When the projects' names were read.
+    named_at: Instant,
 }
 
-fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
-    let stopping = watch.app.stopping.clone();
-    let ends = Instant::now() + LIFE_MAX;
+fn events(watch: Watch) -> impl Stream<Item = Event> {
     let looks = stream::unfold((watch, true), |(mut watch, first)| async move {
         if !first {
             tokio::time::sleep(LOOK_INTERVAL).await;
-            if !watch.may_go_on().await {
-                return None;
-            }
         }
-        let mut batch = watch.look().await;
-        if first {
-            batch.insert(0, Event::default().retry(RETRY).comment("live"));
-        }
+        let batch = watch.look().await;
         Some((stream::iter(batch), (watch, false)))
     });
-    looks.flatten().map(Ok).take_until(async move {
-        tokio::select! {
-            () = stopping.cancelled() => {}
-            () = tokio::time::sleep_until(ends) => {}
-        }
-    })
+    looks.flatten()
 }
 
 impl Watch {
-    /// False when the caller was signed out, revoked, or given other rights: the stream ends, and
-    /// the client finds out why when it comes back. When nobody can tell, it is asked again soon.
-    async fn may_go_on(&mut self) -> bool {
-        if self.asked_at.elapsed() < ASK_INTERVAL {
-            return true;
-        }
-        match identity::is_still(&self.app, &self.who).await {
-            Ok(false) => return false,
-            Ok(true) => self.asked_at = Instant::now(),
-            Err(_) => return true,
+    /// Projects come and go while a stream is open; when they cannot be read, the old names serve.
+    async fn name_anew(&mut self) {
+        if self.named_at.elapsed() < ASK_INTERVAL {
+            return;
         }
         if let Ok(names) = Names::load(&self.app, &self.who).await {
             self.names = names;
+            self.named_at = Instant::now();
         }
-        true
     }
 
     /// What has changed since the last look. A look that fails is made up for by the next one.
     async fn look(&mut self) -> Vec<Event> {
+        self.name_anew().await;
         let now = Utc::now();
         let Ok(jobs) = jobs::changes(&self.app, &self.who, &self.names, self.since).await else {
             return Vec::new();
@@ -160,7 +126,7 @@ mod tests {
         let now = Utc::now();
         let from = |id: &str| {
             let headers = HeaderMap::from_iter([(
-                HeaderName::from_static("last-event-id"),
+                axum::http::HeaderName::from_static("last-event-id"),
                 id.parse().unwrap(),
             )]);
             (now - resume_from(&headers, now) - OVERLAP).num_seconds()

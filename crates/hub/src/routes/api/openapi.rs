@@ -61,6 +61,7 @@ pub(super) fn name_operations(document: &mut utoipa::openapi::OpenApi) {
         for (method, operation) in [
             ("get", &mut item.get),
             ("post", &mut item.post),
+            ("put", &mut item.put),
             ("patch", &mut item.patch),
             ("delete", &mut item.delete),
         ] {

@@ -58,7 +58,7 @@ pub(super) async fn get(
     Ok(axum::Json(projects::get(&app, &who, &id).await?))
 }
 
-/// Deletes a project with its sources and documents. Administrators.
+/// Deletes a project with its sources, documents and stack. Administrators.
 #[utoipa::path(delete, path = "/api/projects/{id}", tag = "Projects",
     params(("id" = String, Path, description = "Id or slug")),
     responses((status = 202, body = Started), (status = "4XX", body = ProblemBody)))]
