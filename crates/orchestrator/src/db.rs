@@ -1,5 +1,6 @@
 //! The tables of the schema `orchestrator`, one module each.
 
+pub mod failure;
 pub mod installation;
 pub mod lease;
 pub mod operation;

@@ -1,10 +1,11 @@
 //! The ways in: what callers ask of stacks, their health, their logs and their operations.
 
+mod failures;
 mod health;
 mod logs;
 mod operations;
 mod stacks;
-mod wire;
+pub(crate) mod wire;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -150,9 +151,9 @@ impl HealthService for Grpc {
 
     async fn list_failures(
         &self,
-        _request: Request<v1::ListFailuresRequest>,
+        request: Request<v1::ListFailuresRequest>,
     ) -> Result<Response<v1::ListFailuresResponse>, Status> {
-        Err(Status::unimplemented("postmortems are not kept yet"))
+        answer(&self.app, request, failures::list).await
     }
 }
 

@@ -8,6 +8,7 @@ mod desire;
 mod events;
 mod execute;
 mod failpoint;
+mod failures;
 mod lease;
 mod refusal;
 

@@ -1,6 +1,7 @@
 //! Blacks out known secrets before a line is kept.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -52,6 +53,30 @@ impl Redactor {
             let masks = vec![MASK; values.patterns_len()];
             *text = values.replace_all_bytes(text, &masks);
         }
+    }
+
+    /// A text without any secret.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        self.redact(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// The redactor of a project as it is now, for everyone who shows what its services say.
+#[derive(Debug, Default)]
+pub struct Current(RwLock<Arc<Redactor>>);
+
+impl Current {
+    /// The one to use now.
+    #[must_use]
+    pub fn get(&self) -> Arc<Redactor> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set(&self, redactor: Redactor) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(redactor);
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::desire::{self, Known};
 use super::execute::Executor;
+use super::failures::Failures;
 use super::refusal::Refusal;
 use crate::app::{App, Project};
 use crate::db;
@@ -51,6 +52,7 @@ pub(super) struct Actor {
     stack: Option<(i64, Stack)>,
     known: Known,
     probers: Probers,
+    failures: Failures,
     /// Plans in a row that had something to do.
     busy: u32,
     /// Plans in a row of which something was refused.
@@ -80,6 +82,7 @@ impl Actor {
             stack: None,
             known: Known::default(),
             probers: Probers::default(),
+            failures: Failures::default(),
             busy: 0,
             refused: 0,
         }
@@ -92,16 +95,19 @@ impl Actor {
             let next = tokio::select! {
                 next = self.look() => next,
                 // A step that was begun is repeated by whoever comes next.
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return self.failures.finish().await,
             };
             let (pause, deaf) = match next {
                 Next::Again => continue,
                 Next::Wait(pause) => (pause, false),
                 Next::Hold(pause) => (pause, true),
-                Next::End => return self.app.forget(self.id),
+                Next::End => {
+                    self.failures.finish().await;
+                    return self.app.forget(self.id);
+                }
             };
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return self.failures.finish().await,
                 () = self.project.changed.notified() => {}
                 () = tokio::time::sleep(pause) => {}
                 () = turned.notified(), if !deaf => {}
@@ -138,6 +144,7 @@ impl Actor {
         self.measure(&stack, &observed);
         let desired = desire::desired(&row, &stack, &self.known, user);
         self.memory.look(&desired, &observed, rand::random());
+        self.tell(operation.as_ref());
         let probes = self.watch(&desired, &observed);
         let judged = self.judged(&probes);
         let plan = plan(&desired, &observed, &judged, Utc::now());
@@ -158,6 +165,7 @@ impl Actor {
         };
         let refusals = executor.execute(&plan).await;
         self.note(&desired, &observed, &plan, &refusals).await;
+        self.tell(operation.as_ref());
         self.fail(operation.as_ref(), &refusals).await;
         Ok(self.after(&refusals))
     }
@@ -235,8 +243,8 @@ impl Actor {
                 address: container.address(),
                 docker: self.app.docker.clone(),
             };
-            // No secret reaches a container yet, so none can come out of one.
-            let redact: Redact = Arc::new(str::to_owned);
+            let secrets = self.app.logs.redactor(self.id);
+            let redact: Redact = Arc::new(move |text: &str| secrets.get().text(text));
             self.probers.follow(target, &service.probes, started_at, redact);
             asked.insert(container.id.as_str());
             if let Some(snapshot) = self.probers.snapshot(&container.id) {
@@ -245,6 +253,7 @@ impl Actor {
             }
         }
         self.probers.retain(&asked);
+        self.failures.learn(&probes);
         probes
     }
 
@@ -289,6 +298,15 @@ impl Actor {
         });
     }
 
+    /// Has what failed explained, stored and logged, and learns what was explained since.
+    fn tell(&mut self, operation: Option<&Operation>) {
+        for (incident, told) in self.failures.explained() {
+            self.memory.explain(&incident, &told);
+        }
+        let incidents = self.memory.take_incidents();
+        self.failures.record(&self.app, self.id, operation, incidents);
+    }
+
     /// Processes that we are about to end did not fail.
     fn expect(&mut self, plan: &Plan, probes: &BTreeMap<String, Snapshot>) {
         for step in plan.steps() {
@@ -317,11 +335,11 @@ impl Actor {
             let service = desired.stack.services.get(refusal.step.service());
             if let Some(service) = service {
                 let why = refusal.diagnosis.clone();
-                match refusal.step {
-                    Step::Start { .. } => {
-                        self.memory.refused(service, why, Utc::now(), rand::random());
+                match &refusal.step {
+                    Step::Start { id, .. } => {
+                        self.memory.refused(service, id, why, Utc::now(), rand::random());
                     }
-                    _ => self.memory.obstructed(&service.name, Some(why)),
+                    _ => self.memory.obstructed(&service.name, Some(why), Utc::now()),
                 }
             }
             if let Step::CreateNetwork { network, .. } = &refusal.step
@@ -337,7 +355,7 @@ impl Actor {
         for step in plan.steps().filter(|it| !refused(it)) {
             let stood = refusals.iter().any(|it| it.step.service() == step.service());
             if !stood && !step.service().is_empty() {
-                self.memory.obstructed(step.service(), None);
+                self.memory.obstructed(step.service(), None, Utc::now());
             }
             if let Step::Start { service, id } = step {
                 let again = observed.of(service).any(|it| it.id == *id && it.started_at.is_some());

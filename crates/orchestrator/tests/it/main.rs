@@ -1,6 +1,7 @@
 //! What the crate promises, tested on a real Engine and a real database.
 
 mod crashes;
+mod failures;
 mod health;
 mod kills;
 mod logs;
