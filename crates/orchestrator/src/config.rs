@@ -32,6 +32,8 @@ pub struct Config {
     pub lease_ms: u64,
     /// How often everything is looked at although nothing happened; drawn apart by a fifth.
     pub resync_ms: u64,
+    /// What carries our label and belongs to no project is removed after this long.
+    pub dangling_grace_ms: u64,
     /// Where the services' logs are kept, and how much of them.
     pub logs: logs::Config,
 }
@@ -48,6 +50,7 @@ impl Default for Config {
             root_user,
             lease_ms: 6_000,
             resync_ms: 30_000,
+            dangling_grace_ms: 300_000,
             logs: logs::Config::default(),
         }
     }
@@ -89,6 +92,12 @@ impl Config {
     #[must_use]
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
+    }
+
+    /// For how long an object may belong to nobody.
+    #[must_use]
+    pub fn dangling_grace(&self) -> Duration {
+        Duration::from_millis(self.dangling_grace_ms)
     }
 
     /// From one full look to the next.

@@ -4,6 +4,7 @@ pub mod failure;
 pub mod installation;
 pub mod lease;
 pub mod operation;
+pub mod purge;
 pub mod stack;
 pub mod subnet;
 

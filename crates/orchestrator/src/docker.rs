@@ -12,6 +12,7 @@ mod exec;
 mod image;
 mod logs;
 mod network;
+mod owned;
 mod stats;
 mod volume;
 

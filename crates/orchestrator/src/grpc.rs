@@ -4,6 +4,7 @@ mod failures;
 mod health;
 mod logs;
 mod operations;
+mod purge;
 mod stacks;
 pub(crate) mod wire;
 
@@ -111,9 +112,9 @@ impl StackService for Grpc {
 
     async fn purge_project(
         &self,
-        _request: Request<v1::PurgeProjectRequest>,
+        request: Request<v1::PurgeProjectRequest>,
     ) -> Result<Response<v1::PurgeProjectResponse>, Status> {
-        Err(Status::unimplemented("a project is not purged yet"))
+        answer(&self.app, request, purge::purge).await
     }
 }
 

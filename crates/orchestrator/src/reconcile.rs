@@ -10,6 +10,7 @@ mod execute;
 mod failpoint;
 mod failures;
 mod lease;
+mod reaper;
 mod refusal;
 
 use std::collections::HashMap;
@@ -34,6 +35,7 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) -> anyhow::Result<()>
     let mut tasks = Tasks::new(&shutdown);
     tasks.spawn("lease", lease::run(app.clone(), tasks.shutdown()));
     tasks.spawn("events", events::run(app.clone(), tasks.shutdown()));
+    tasks.spawn("reaper", reaper::run(app.clone(), tasks.shutdown()));
     tasks.spawn("stacks", stacks(app, tasks.shutdown()));
     tasks.join().await
 }

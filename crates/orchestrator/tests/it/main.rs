@@ -6,6 +6,7 @@ mod health;
 mod kills;
 mod logs;
 mod probes;
+mod purge;
 mod repair;
 mod replicas;
 mod stacks;
