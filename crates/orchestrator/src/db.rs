@@ -3,6 +3,7 @@
 pub mod failure;
 pub mod installation;
 pub mod lease;
+pub mod memory;
 pub mod operation;
 pub mod purge;
 pub mod stack;

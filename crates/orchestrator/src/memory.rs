@@ -3,6 +3,10 @@
 //! A process that its owner or we ended did not fail; any other end is judged once, by
 //! [`restart::decide`].
 
+mod stored;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,6 +18,8 @@ use crate::postmortem::Event;
 use crate::reason::{Diagnosis, Exit, Retry};
 use crate::restart::{self, Decision, End, History};
 use crate::spec::Service;
+
+pub use stored::Stored;
 
 /// What is remembered of all services.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +59,8 @@ pub struct Remembered {
     pub restarts: u32,
     /// Why its container cannot be made or changed now.
     pub obstacle: Option<Diagnosis>,
+    /// A process that follows recent ends is trusted from then on.
+    pub settles_at: Option<DateTime<Utc>>,
     may_start: Option<MayStart>,
     /// Of a service with probes: since when they said that its process was ready.
     probed: Option<Option<DateTime<Utc>>>,
@@ -70,6 +78,7 @@ static NOTHING: Remembered = Remembered {
     diagnosis: None,
     restarts: 0,
     obstacle: None,
+    settles_at: None,
     may_start: None,
     probed: None,
     judged: None,
@@ -95,6 +104,9 @@ impl Memory {
             let remembered = self.services.entry(service.name.clone()).or_default();
             if container.is_up() {
                 remembered.may_start = None;
+                let started_at = container.started_at;
+                let settles_at = |it| restart::settles_at(&remembered.history, it);
+                remembered.settles_at = started_at.and_then(settles_at);
             } else if container.has_ended() {
                 let since = pinned.restart_after.max(Some(desired.wished_at));
                 self.incidents.extend(remembered.ended(service, container, since, random));
@@ -187,7 +199,13 @@ impl Memory {
     pub fn judged(&self) -> Judged {
         let may_start = self.services.iter();
         let may_start = may_start.filter_map(|(name, it)| Some((name.clone(), it.may_start?)));
-        Judged { may_start: may_start.collect(), ..Judged::default() }
+        let settles = self.services.iter();
+        let settles = settles.filter_map(|(name, it)| Some((name.clone(), it.settles_at?)));
+        Judged {
+            may_start: may_start.collect(),
+            settles_at: settles.collect(),
+            ..Judged::default()
+        }
     }
 }
 

@@ -76,6 +76,8 @@ pub struct Judged {
     pub unhealthy: BTreeSet<String>,
     /// When a service that does not run may be started; now, when it is missing here.
     pub may_start: BTreeMap<String, MayStart>,
+    /// From when on a service without probes, which ended lately, counts as ready.
+    pub settles_at: BTreeMap<String, DateTime<Utc>>,
 }
 
 /// When a service may be started.
@@ -246,7 +248,9 @@ fn running(desired: &Desired, observed: &Observed, judged: &Judged, now: DateTim
         service::decide(&mut work, service, &service::Scene { desired, observed, judged, now });
     }
     let (remove_networks, create_networks) = networks(desired, observed);
-    let mut plan = Plan { waits: work.waits, wake_at: work.wake_at, ..Plan::default() };
+    let settled = judged.settles_at.values().filter(|at| **at > now).min().copied();
+    let wake_at = work.wake_at.into_iter().chain(settled).min();
+    let mut plan = Plan { waits: work.waits, wake_at, ..Plan::default() };
     plan.stage(work.stop);
     plan.stage(work.remove);
     plan.stage(remove_networks);

@@ -18,7 +18,7 @@ use crate::db;
 use crate::db::operation::Operation;
 use crate::db::stack::Stack as Row;
 use crate::health::{self, Health as StackHealth};
-use crate::memory::Memory;
+use crate::memory::{Memory, Stored};
 use crate::observe::observe;
 use crate::observed::{Observed, State};
 use crate::operation::{self, Kind, Outcome};
@@ -53,6 +53,12 @@ pub(super) struct Actor {
     known: Known,
     probers: Probers,
     failures: Failures,
+    /// Whether we are the one that acts; the others only look on.
+    acts: bool,
+    /// The database did not answer when it was last asked.
+    away: bool,
+    /// What of the memory is in the database; `None`: not known.
+    saved: Option<Stored>,
     /// Plans in a row that had something to do.
     busy: u32,
     /// Plans in a row of which something was refused.
@@ -83,6 +89,9 @@ impl Actor {
             known: Known::default(),
             probers: Probers::default(),
             failures: Failures::default(),
+            acts: false,
+            away: false,
+            saved: None,
             busy: 0,
             refused: 0,
         }
@@ -143,17 +152,20 @@ impl Actor {
         self.learn(&row, &stack).await?;
         self.measure(&stack, &observed);
         let desired = desire::desired(&row, &stack, &self.known, user);
-        self.memory.look(&desired, &observed, rand::random());
-        self.tell(operation.as_ref());
+        self.take_over().await?;
+        if self.acts {
+            self.memory.look(&desired, &observed, rand::random());
+            self.tell(operation.as_ref()).await;
+        }
         let probes = self.watch(&desired, &observed);
         let judged = self.judged(&probes);
         let plan = plan(&desired, &observed, &judged, Utc::now());
         let health = self.publish(&desired, &observed, &plan, &probes);
-        if plan.is_empty() || !self.app.lease.may_start() {
+        if plan.is_empty() || !self.acts {
             self.settle(operation.as_ref(), &health, &observed).await;
             return Ok(self.idle(&desired, &observed, &plan, operation.is_none()));
         }
-        self.expect(&plan, &probes);
+        self.expect(&plan, &probes).await;
         let operation_id = operation.as_ref().map(|it| it.id);
         let executor = Executor {
             app: &self.app,
@@ -165,7 +177,7 @@ impl Actor {
         };
         let refusals = executor.execute(&plan).await;
         self.note(&desired, &observed, &plan, &refusals).await;
-        self.tell(operation.as_ref());
+        self.tell(operation.as_ref()).await;
         self.fail(operation.as_ref(), &refusals).await;
         Ok(self.after(&refusals))
     }
@@ -173,6 +185,7 @@ impl Actor {
     /// The wish and the operation, or what was known of the wish when the database is away.
     async fn read(&mut self) -> Option<Operation> {
         let row = db::within(db::stack::get(&self.app.pool, self.id)).await;
+        self.away = row.is_err();
         match row {
             Ok(row) => self.row = row,
             Err(error) => {
@@ -235,7 +248,7 @@ impl Actor {
             let (Some(started_at), Wish::Running) = (container.started_at, desired.wish) else {
                 continue;
             };
-            if service.probes == Probes::default() {
+            if service.probes == Probes::default() || !self.acts {
                 continue;
             }
             let target = Target {
@@ -277,7 +290,8 @@ impl Actor {
         probes: &BTreeMap<String, Snapshot>,
     ) -> StackHealth {
         let memory = &self.memory;
-        let known = health::Known { desired, observed, plan, memory, probes };
+        let stands_by = !self.acts;
+        let known = health::Known { desired, observed, plan, memory, probes, stands_by };
         let health = health::health(&known, Utc::now());
         self.project.health.send_if_modified(|last| {
             // The time alone is no news.
@@ -298,17 +312,43 @@ impl Actor {
         });
     }
 
+    /// Notices whether we act now. Whoever begins to act, or looks on, knows what was remembered by
+    /// whoever acted before.
+    async fn take_over(&mut self) -> anyhow::Result<()> {
+        let acts = self.app.lease.may_start();
+        if acts && self.acts {
+            return Ok(());
+        }
+        let stored = db::within(db::memory::load(&self.app.pool, self.id)).await?;
+        self.memory = stored.clone().unwrap_or_default().into();
+        (self.acts, self.saved) = (acts, stored);
+        Ok(())
+    }
+
+    /// Lets what is remembered outlive us.
+    async fn remember(&mut self) {
+        let stored = Stored::from(&self.memory);
+        if self.saved.as_ref() == Some(&stored) || self.away {
+            return;
+        }
+        match db::within(db::memory::save(&self.app.pool, self.id, &stored)).await {
+            Ok(()) => self.saved = Some(stored),
+            Err(error) => tracing::warn!(error = %error, "what happened cannot be noted now"),
+        }
+    }
+
     /// Has what failed explained, stored and logged, and learns what was explained since.
-    fn tell(&mut self, operation: Option<&Operation>) {
+    async fn tell(&mut self, operation: Option<&Operation>) {
         for (incident, told) in self.failures.explained() {
             self.memory.explain(&incident, &told);
         }
         let incidents = self.memory.take_incidents();
         self.failures.record(&self.app, self.id, operation, incidents);
+        self.remember().await;
     }
 
     /// Processes that we are about to end did not fail.
-    fn expect(&mut self, plan: &Plan, probes: &BTreeMap<String, Snapshot>) {
+    async fn expect(&mut self, plan: &Plan, probes: &BTreeMap<String, Snapshot>) {
         for step in plan.steps() {
             if let Step::Stop { service, id, .. } = step {
                 let unwell = probes
@@ -319,8 +359,10 @@ impl Actor {
                     it.diagnosis.clone().unwrap_or(told)
                 });
                 self.memory.stopping(service, id, why);
+                self.probers.leave(id);
             }
         }
+        self.remember().await;
     }
 
     /// Remembers what was done and what was refused.

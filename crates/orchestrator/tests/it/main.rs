@@ -10,5 +10,6 @@ mod purge;
 mod repair;
 mod replicas;
 mod stacks;
+mod truth;
 mod usage;
 mod world;
