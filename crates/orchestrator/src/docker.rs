@@ -13,6 +13,7 @@ mod image;
 mod logs;
 mod network;
 mod owned;
+mod publisher;
 mod stats;
 mod volume;
 
@@ -31,6 +32,7 @@ pub use event::Event;
 pub use exec::Executed;
 pub use logs::{LogStream, Part};
 pub use network::NewNetwork;
+pub use publisher::{Published, Publisher};
 
 /// Calls in flight, at most; streams do not count.
 const CALLS_MAX: usize = 16;

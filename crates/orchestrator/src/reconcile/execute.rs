@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use proto::OperationId;
 
+use super::holder;
 use super::refusal::Refusal;
 use crate::app::App;
 use crate::db;
@@ -70,7 +71,10 @@ impl Executor<'_> {
             }
             self.app.operations.send_modify(|it| *it += 1);
         }
-        done.map_err(|error| Refusal::new(step, &error))
+        let Err(error) = done else { return Ok(()) };
+        let mut refusal = Refusal::new(step, &error);
+        holder::name(&self.app.docker, self.desired, &mut refusal).await;
+        Err(refusal)
     }
 
     async fn call(&self, step: &Step) -> Result<(), Error> {

@@ -5,6 +5,7 @@ mod failures;
 mod health;
 mod kills;
 mod logs;
+mod ports;
 mod probes;
 mod purge;
 mod repair;
