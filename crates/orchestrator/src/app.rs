@@ -13,7 +13,6 @@ use crate::config::Config;
 use crate::docker;
 use crate::health::Health;
 use crate::logs::Logs;
-use crate::logs::redact::Redactor;
 use crate::naming::Naming;
 use crate::reconcile::{Failpoint, Lease};
 use crate::usage::Usage;
@@ -53,18 +52,6 @@ pub(crate) struct Project {
     pub(crate) happened: Notify,
     /// How it does; `None` before the first look.
     pub(crate) health: watch::Sender<Option<Arc<Health>>>,
-    redactor: Mutex<Redactor>,
-}
-
-impl Project {
-    /// What knows the project's secrets; nothing before the first look.
-    pub(crate) fn redactor(&self) -> Redactor {
-        self.redactor.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn set_redactor(&self, redactor: Redactor) {
-        *self.redactor.lock().unwrap_or_else(PoisonError::into_inner) = redactor;
-    }
 }
 
 impl App {

@@ -35,6 +35,8 @@ pub struct Config {
     /// The key that seals secrets, shared by all replicas; made when there is none. `commandcenter
     /// up` has one of its own.
     pub seal_key_file: Option<PathBuf>,
+    /// What carries our label and belongs to no project is removed after this long.
+    pub dangling_grace_ms: u64,
     /// Where the services' logs are kept, and how much of them.
     pub logs: logs::Config,
 }
@@ -52,6 +54,7 @@ impl Default for Config {
             lease_ms: 6_000,
             resync_ms: 30_000,
             seal_key_file: None,
+            dangling_grace_ms: 300_000,
             logs: logs::Config::default(),
         }
     }
@@ -93,6 +96,12 @@ impl Config {
     #[must_use]
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
+    }
+
+    /// For how long an object may belong to nobody.
+    #[must_use]
+    pub fn dangling_grace(&self) -> Duration {
+        Duration::from_millis(self.dangling_grace_ms)
     }
 
     /// From one full look to the next.

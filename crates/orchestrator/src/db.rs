@@ -1,8 +1,11 @@
 //! The tables of the schema `orchestrator`, one module each.
 
+pub mod failure;
 pub mod installation;
 pub mod lease;
+pub mod memory;
 pub mod operation;
+pub mod purge;
 pub mod secret;
 pub mod stack;
 pub mod subnet;

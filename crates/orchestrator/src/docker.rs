@@ -13,6 +13,8 @@ mod exec;
 mod image;
 mod logs;
 mod network;
+mod owned;
+mod publisher;
 mod stats;
 mod toolbox;
 mod volume;
@@ -33,6 +35,7 @@ pub use event::Event;
 pub use exec::Executed;
 pub use logs::{LogStream, Part};
 pub use network::NewNetwork;
+pub use publisher::{Published, Publisher};
 pub use volume::Found;
 
 /// Calls in flight, at most; streams do not count.

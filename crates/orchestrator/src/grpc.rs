@@ -1,11 +1,13 @@
 //! The ways in: what callers ask of stacks, their health, their logs and their operations.
 
+mod failures;
 mod health;
 mod logs;
 mod operations;
+mod purge;
 mod secrets;
 mod stacks;
-mod wire;
+pub(crate) mod wire;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -114,9 +116,9 @@ impl StackService for Grpc {
 
     async fn purge_project(
         &self,
-        _request: Request<v1::PurgeProjectRequest>,
+        request: Request<v1::PurgeProjectRequest>,
     ) -> Result<Response<v1::PurgeProjectResponse>, Status> {
-        Err(Status::unimplemented("a project is not purged yet"))
+        answer(&self.app, request, purge::purge).await
     }
 }
 
@@ -154,9 +156,9 @@ impl HealthService for Grpc {
 
     async fn list_failures(
         &self,
-        _request: Request<v1::ListFailuresRequest>,
+        request: Request<v1::ListFailuresRequest>,
     ) -> Result<Response<v1::ListFailuresResponse>, Status> {
-        Err(Status::unimplemented("postmortems are not kept yet"))
+        answer(&self.app, request, failures::list).await
     }
 }
 

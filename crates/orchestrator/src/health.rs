@@ -70,13 +70,16 @@ pub struct Known<'a> {
     pub memory: &'a Memory,
     /// What probes say, by service; those without probes are not here.
     pub probes: &'a BTreeMap<String, Snapshot>,
+    /// Another orchestrator acts, and asks the probes.
+    pub stands_by: bool,
 }
 
 /// How the stack does at `now`.
 #[must_use]
 pub fn health(known: &Known<'_>, now: DateTime<Utc>) -> Health {
     let desired = known.desired;
-    let services: Vec<_> = desired.stack.services.values().map(|it| service(it, known)).collect();
+    let services = desired.stack.services.values().map(|it| service(it, known, now));
+    let services: Vec<_> = services.collect();
     let wanted = desired.wish == Wish::Running;
     let (status, worst) =
         status::stack(wanted, services.iter().map(|it| (it.name.as_str(), it.status)));
@@ -108,7 +111,7 @@ pub fn unknown(last: &Health, why: &str) -> Health {
     health
 }
 
-fn service(service: &Service, known: &Known<'_>) -> ServiceHealth {
+fn service(service: &Service, known: &Known<'_>, now: DateTime<Utc>) -> ServiceHealth {
     let name = &service.name;
     let container = container(name, known);
     let remembered = known.memory.of(name);
@@ -125,10 +128,11 @@ fn service(service: &Service, known: &Known<'_>) -> ServiceHealth {
         wanted: known.desired.wish == Wish::Running,
         one_shot: service.one_shot,
         process: container.map_or(Process::None, process),
-        health: snapshot.map_or_else(|| unprobed(service), |it| it.health),
+        health: snapshot.map_or_else(|| unprobed(service, known, now), |it| it.health),
         care,
         diagnosis: snapshot
             .and_then(|it| it.diagnosis.clone())
+            .or_else(|| elsewhere(service, known))
             .or_else(|| diagnosis(service, wait, remembered)),
     };
     let (status, diagnosis) = status::service(&facts);
@@ -169,12 +173,24 @@ fn process(container: &Container) -> Process {
     }
 }
 
-/// Before the first answer; without probes, a process that runs is ready.
-fn unprobed(service: &Service) -> status::Health {
+/// Before the first answer; without probes, a process that runs is ready, unless it ended lately.
+fn unprobed(service: &Service, known: &Known<'_>, now: DateTime<Utc>) -> status::Health {
+    let settles_at = known.memory.of(&service.name).settles_at;
     match plan::is_probed(service) {
+        true if known.stands_by => status::Health::Unknown,
         true => status::Health::Starting,
+        false if settles_at.is_some_and(|at| now < at) => status::Health::Starting,
         false => status::Health::Ready,
     }
+}
+
+/// Whoever stands by does not ask.
+fn elsewhere(service: &Service, known: &Known<'_>) -> Option<Diagnosis> {
+    (known.stands_by && plan::is_probed(service)).then(|| Diagnosis {
+        reason: Reason::ProbeUnknown,
+        message: "another orchestrator acts, and asks its probes".to_owned(),
+        hint: "ask the orchestrator that acts".to_owned(),
+    })
 }
 
 /// Something is in the way that does not go away by itself.

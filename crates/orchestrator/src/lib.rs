@@ -8,6 +8,7 @@
 //! - Decisions, pure: [`plan`], [`memory`] (what happened), [`health`], [`operation`], [`diff`],
 //!   [`subnet`], [`files`] (what a service finds in place); [`reconcile`] carries them out.
 //! - Values that only services shall see: [`secret`].
+//! - What goes: [`retention`] (old rows), [`dangling`] (objects that nobody knows; pure).
 //! - Verdicts, all pure: [`reason`] (why something is not well, and what follows), [`restart`],
 //!   [`breaker`], [`status`].
 //! - Watching: [`probe`] (whether a service works), [`usage`] (of its limits), [`postmortem`]
@@ -19,6 +20,7 @@
 pub mod app;
 pub mod breaker;
 pub mod config;
+pub mod dangling;
 pub mod db;
 pub mod diff;
 pub mod docker;
@@ -37,6 +39,7 @@ pub mod probe;
 pub mod reason;
 pub mod reconcile;
 pub mod restart;
+pub mod retention;
 pub mod secret;
 pub mod spec;
 pub mod status;
@@ -97,6 +100,7 @@ async fn run(app: Arc<App>, readiness: Readiness, shutdown: Shutdown) -> anyhow:
     tasks.spawn("readiness", tell(app.clone(), readiness, tasks.shutdown()));
     let (logs, shutdown) = (app.logs.clone(), tasks.shutdown());
     tasks.spawn("logs", async move { logs.run(shutdown).await });
+    tasks.spawn("retention", retention::run(app.clone(), tasks.shutdown()));
     tasks.spawn("reconcile", reconcile::run(app, tasks.shutdown()));
     tasks.join().await
 }

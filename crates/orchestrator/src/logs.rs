@@ -3,7 +3,7 @@
 //! - From the Engine: [`frame`], [`line`], [`resume`] (pure: no line twice, none left out),
 //!   `reader` (a task for each container), `run` (all of them, and retention).
 //! - On disk: [`record`], `segment`, [`timeline`] (the store of one service).
-//! - For people: [`filter`], [`query`], `follow`, [`cursor`], [`level`], [`redact`].
+//! - For people: [`filter`], [`query`], `follow`, `last`, [`cursor`], [`level`], [`redact`].
 //!
 //! Invariants: what is stored of a container is a prefix of what the Engine has, and itself says
 //! where to go on; what is missing is shown as a gap; a reader of the log never delays the writer.
@@ -12,6 +12,7 @@ pub mod cursor;
 pub mod filter;
 mod follow;
 pub mod frame;
+mod last;
 pub mod level;
 pub mod line;
 mod mark;
@@ -44,7 +45,9 @@ use crate::docker::Client;
 use project::{Project, Service};
 use query::{Entry, Query};
 use record::{Body, Draft, Kind, Mark};
-use redact::Redactor;
+use redact::{Current, Redactor};
+
+pub use last::Run;
 
 /// Containers that wait for their reader.
 const ATTACH_MAX: usize = 1_024;
@@ -89,6 +92,7 @@ struct Inner {
     config: Config,
     /// While this process writes.
     owned: Mutex<Option<Owned>>,
+    redactors: Mutex<HashMap<ProjectId, Arc<Current>>>,
     reads: Semaphore,
     attach: mpsc::Sender<Attach>,
     attached: tokio::sync::Mutex<mpsc::Receiver<Attach>>,
@@ -113,7 +117,8 @@ impl Logs {
         let (attach, attached) = mpsc::channel(ATTACH_MAX);
         let (owned, reads) = (Mutex::default(), Semaphore::new(READS_MAX));
         let attached = tokio::sync::Mutex::new(attached);
-        let inner = Inner { config, owned, reads, attach, attached };
+        let redactors = Mutex::default();
+        let inner = Inner { config, owned, redactors, reads, attach, attached };
         Self { inner: Arc::new(inner) }
     }
 
@@ -145,16 +150,15 @@ impl Logs {
     }
 
     /// Blacks out secrets in what a project's services write from now on.
-    ///
-    /// # Errors
-    /// As [`Logs::mark`].
-    pub async fn redact(&self, project: ProjectId, redactor: Redactor) -> Result<(), Failure> {
-        let logs = self.clone();
-        self.blocking(move || {
-            logs.project(project)?.set_redactor(redactor);
-            Ok(())
-        })
-        .await
+    pub fn redact(&self, project: ProjectId, redactor: Redactor) {
+        self.redactor(project).set(redactor);
+    }
+
+    /// What blacks out the secrets of a project, as [`Logs::redact`] set it last.
+    #[must_use]
+    pub fn redactor(&self, project: ProjectId) -> Arc<Current> {
+        let mut redactors = self.inner.redactors.lock().unwrap_or_else(PoisonError::into_inner);
+        redactors.entry(project).or_default().clone()
     }
 
     /// What is in the logs now.
@@ -199,6 +203,7 @@ impl Logs {
             let mut owned = logs.owned();
             let known = owned.as_mut().ok_or_else(stands_by)?.projects.remove(&project);
             known.inspect(|it| it.close());
+            logs.inner.redactors.lock().unwrap_or_else(PoisonError::into_inner).remove(&project);
             match fs::remove_dir_all(logs.inner.config.folder.join(project.to_string())) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk(error)),
                 _ => Ok(()),
@@ -215,7 +220,8 @@ impl Logs {
             return Ok(project.clone());
         }
         let folder = self.inner.config.folder.join(id.to_string());
-        let project = Arc::new(Project::open(&folder).map_err(disk)?);
+        let redactor = self.redactor(id);
+        let project = Arc::new(Project::open(&folder, redactor).map_err(disk)?);
         owned.projects.insert(id, project.clone());
         Ok(project)
     }

@@ -3,6 +3,10 @@
 //! A process that its owner or we ended did not fail; any other end is judged once, by
 //! [`restart::decide`].
 
+mod stored;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,15 +14,36 @@ use chrono::{DateTime, Utc};
 
 use crate::observed::{Container, Observed};
 use crate::plan::{self, Desired, Judged, MayStart};
-use crate::reason::{Diagnosis, Exit};
+use crate::postmortem::Event;
+use crate::reason::{Diagnosis, Exit, Retry};
 use crate::restart::{self, Decision, End, History};
 use crate::spec::Service;
+
+pub use stored::Stored;
 
 /// What is remembered of all services.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     services: BTreeMap<String, Remembered>,
     wished_at: Option<DateTime<Utc>>,
+    incidents: Vec<Incident>,
+}
+
+/// An end or a refusal that counts as a failure, to be explained with what else is at hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incident {
+    /// Whose.
+    pub service: String,
+    /// In which container; empty when it could not be made.
+    pub container: String,
+    /// When the process began; `None` when none did.
+    pub began: Option<DateTime<Utc>>,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What happened.
+    pub event: Event,
+    /// Counts the ends in a row, from 1; 0 when none is charged.
+    pub attempt: u32,
 }
 
 /// What is remembered of one service.
@@ -34,6 +59,8 @@ pub struct Remembered {
     pub restarts: u32,
     /// Why its container cannot be made or changed now.
     pub obstacle: Option<Diagnosis>,
+    /// A process that follows recent ends is trusted from then on.
+    pub settles_at: Option<DateTime<Utc>>,
     may_start: Option<MayStart>,
     /// Of a service with probes: since when they said that its process was ready.
     probed: Option<Option<DateTime<Utc>>>,
@@ -51,6 +78,7 @@ static NOTHING: Remembered = Remembered {
     diagnosis: None,
     restarts: 0,
     obstacle: None,
+    settles_at: None,
     may_start: None,
     probed: None,
     judged: None,
@@ -76,9 +104,12 @@ impl Memory {
             let remembered = self.services.entry(service.name.clone()).or_default();
             if container.is_up() {
                 remembered.may_start = None;
+                let started_at = container.started_at;
+                let settles_at = |it| restart::settles_at(&remembered.history, it);
+                remembered.settles_at = started_at.and_then(settles_at);
             } else if container.has_ended() {
                 let since = pinned.restart_after.max(Some(desired.wished_at));
-                remembered.ended(service, container, since, random);
+                self.incidents.extend(remembered.ended(service, container, since, random));
             }
         }
     }
@@ -118,15 +149,49 @@ impl Memory {
     }
 
     /// A step other than a start was refused (`why`) or done.
-    pub fn obstructed(&mut self, service: &str, why: Option<Diagnosis>) {
-        self.services.entry(service.to_owned()).or_default().obstacle = why;
+    pub fn obstructed(&mut self, service: &str, why: Option<Diagnosis>, now: DateTime<Utc>) {
+        let remembered = self.services.entry(service.to_owned()).or_default();
+        let before = std::mem::replace(&mut remembered.obstacle, why.clone());
+        // The same refusal again is no news.
+        if let Some(why) = why.filter(|it| before.is_none_or(|before| before.reason != it.reason)) {
+            self.incidents.push(Incident::told(service, "", now, why, 0));
+        }
     }
 
     /// A container could not be started.
-    pub fn refused(&mut self, service: &Service, why: Diagnosis, now: DateTime<Utc>, random: f64) {
+    pub fn refused(
+        &mut self,
+        service: &Service,
+        id: &str,
+        why: Diagnosis,
+        now: DateTime<Utc>,
+        random: f64,
+    ) {
         let remembered = self.services.entry(service.name.clone()).or_default();
         let end = End { reason: why.reason, success: false, ready_for: Duration::ZERO, at: now };
-        remembered.judge(service, end, why, random);
+        remembered.judge(service, end, why.clone(), random);
+        let attempt = remembered.history.ends;
+        self.incidents.push(Incident::told(&service.name, id, now, why, attempt));
+    }
+
+    /// What failed since it was last asked.
+    pub fn take_incidents(&mut self) -> Vec<Incident> {
+        std::mem::take(&mut self.incidents)
+    }
+
+    /// The log and the usage of the last end tell more than its exit code did.
+    pub fn explain(&mut self, incident: &Incident, told: &Diagnosis) {
+        let Some(remembered) = self.services.get_mut(&incident.service) else { return };
+        let last = remembered.judged.as_ref();
+        let same = last.is_some_and(|it| it.0 == incident.container && it.1 == Some(incident.at));
+        if !same || remembered.diagnosis.is_none() {
+            return;
+        }
+        if told.reason.retry() == Retry::Never {
+            remembered.failed = true;
+            remembered.may_start = Some(MayStart::Never);
+        }
+        remembered.diagnosis = Some(told.clone());
     }
 
     /// When each service may be started.
@@ -134,7 +199,13 @@ impl Memory {
     pub fn judged(&self) -> Judged {
         let may_start = self.services.iter();
         let may_start = may_start.filter_map(|(name, it)| Some((name.clone(), it.may_start?)));
-        Judged { may_start: may_start.collect(), ..Judged::default() }
+        let settles = self.services.iter();
+        let settles = settles.filter_map(|(name, it)| Some((name.clone(), it.settles_at?)));
+        Judged {
+            may_start: may_start.collect(),
+            settles_at: settles.collect(),
+            ..Judged::default()
+        }
     }
 }
 
@@ -145,20 +216,20 @@ impl Remembered {
         container: &Container,
         since: Option<DateTime<Utc>>,
         random: f64,
-    ) {
+    ) -> Option<Incident> {
         let ending = (container.id.clone(), container.finished_at);
         if self.judged.as_ref() == Some(&ending) {
-            return;
+            return None;
         }
         self.judged = Some(ending);
         let stopped = self.stopped.take().filter(|(id, _)| *id == container.id);
         let done = service.one_shot && container.exit_code == 0;
         let before = container.finished_at <= since || container.started_at < since;
-        let why = match stopped {
-            Some((_, Some(why))) => why,
-            Some((_, None)) => return,
-            None if before || done => return,
-            None => exit(container).diagnose(),
+        let (why, event) = match stopped {
+            Some((_, Some(why))) => (why.clone(), Event::Told(why)),
+            Some((_, None)) => return None,
+            None if before || done => return None,
+            None => (exit(container).diagnose(), ended(container)),
         };
         let ready = container.finished_at.zip(self.probed.unwrap_or(container.started_at));
         let ready_for = ready.and_then(|(end, since)| (end - since).to_std().ok());
@@ -169,6 +240,16 @@ impl Remembered {
             at: container.finished_at.unwrap_or_default(),
         };
         self.judge(service, end, why, random);
+        // What its policy takes for success is no failure.
+        self.diagnosis.as_ref()?;
+        Some(Incident {
+            service: service.name.clone(),
+            container: container.id.clone(),
+            began: container.started_at,
+            at: end.at,
+            event,
+            attempt: self.history.ends,
+        })
     }
 
     fn judge(&mut self, service: &Service, end: End, why: Diagnosis, random: f64) {
@@ -185,6 +266,27 @@ impl Remembered {
         if decision == Decision::Leave {
             self.diagnosis = None;
         }
+    }
+}
+
+impl Incident {
+    fn told(
+        service: &str,
+        container: &str,
+        at: DateTime<Utc>,
+        why: Diagnosis,
+        attempt: u32,
+    ) -> Self {
+        let (service, container) = (service.to_owned(), container.to_owned());
+        Self { service, container, began: None, at, event: Event::Told(why), attempt }
+    }
+}
+
+fn ended(container: &Container) -> Event {
+    Event::Ended {
+        code: container.exit_code,
+        out_of_memory: container.oom_killed,
+        memory_limit: container.limits.memory_bytes,
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Judged {
     pub unhealthy: BTreeSet<String>,
     /// When a service that does not run may be started; now, when it is missing here.
     pub may_start: BTreeMap<String, MayStart>,
+    /// From when on a service without probes, which ended lately, counts as ready.
+    pub settles_at: BTreeMap<String, DateTime<Utc>>,
 }
 
 /// When a service may be started.
@@ -104,7 +106,7 @@ pub enum Step {
     CreateContainer { service: String },
     Connect { service: String, id: String, attachment: Attachment },
     Update { service: String, id: String, limits: Limits },
-    Fill { service: String },
+    Fill { service: String, id: String },
     Start { service: String, id: String },
 }
 
@@ -128,7 +130,7 @@ impl Step {
             | Self::RemoveContainer { service, .. }
             | Self::RemoveFiles { service, .. }
             | Self::CreateContainer { service }
-            | Self::Fill { service }
+            | Self::Fill { service, .. }
             | Self::Connect { service, .. }
             | Self::Update { service, .. }
             | Self::Start { service, .. } => service,
@@ -156,7 +158,7 @@ impl fmt::Display for Step {
                 write!(f, "create the network {network} ({subnet})")
             }
             Self::RemoveFiles { service, .. } => write!(f, "remove the files of {service}"),
-            Self::Fill { service } => write!(f, "put the files of {service} in place"),
+            Self::Fill { service, .. } => write!(f, "put the files of {service} in place"),
             Self::CreateVolume { volume } => write!(f, "create the volume {volume}"),
             Self::CreateContainer { service } => write!(f, "create the container of {service}"),
             Self::Connect { service, attachment, .. } => {
@@ -269,7 +271,9 @@ fn running(desired: &Desired, observed: &Observed, judged: &Judged, now: DateTim
         service::decide(&mut work, service, &service::Scene { desired, observed, judged, now });
     }
     let (remove_networks, create_networks) = networks(desired, observed);
-    let mut plan = Plan { waits: work.waits, wake_at: work.wake_at, ..Plan::default() };
+    let settled = judged.settles_at.values().filter(|at| **at > now).min().copied();
+    let wake_at = work.wake_at.into_iter().chain(settled).min();
+    let mut plan = Plan { waits: work.waits, wake_at, ..Plan::default() };
     plan.stage(work.stop);
     plan.stage(work.remove);
     plan.stage(remove_networks.into_iter().chain(superfluous_files(desired, observed)).collect());

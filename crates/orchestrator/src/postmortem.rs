@@ -5,9 +5,10 @@
 
 use std::collections::VecDeque;
 
-use chrono::{DateTime, Utc};
-use proto::OperationId;
-use uuid::Uuid;
+use chrono::{DateTime, TimeDelta, Utc};
+use proto::{OperationId, ProjectId};
+use sha2::{Digest as _, Sha256};
+use uuid::{Builder, Uuid};
 
 use crate::probe::Answer;
 use crate::reason::{Diagnosis, Exit, Reason};
@@ -17,13 +18,17 @@ use crate::usage::{Record, Sample};
 pub const LINES_MAX: usize = 200;
 /// Of one such line, in bytes.
 pub const LINE_BYTES_MAX: usize = 4096;
+/// Of all such lines, in bytes.
+pub const LINES_BYTES_MAX: usize = 64 * 1024;
 /// Probe answers that are kept.
 pub const ANSWERS_MAX: usize = 15;
+/// Usage that is kept, back from the end.
+const USAGE_KEPT: TimeDelta = TimeDelta::seconds(60);
 
 /// What is known about one end of a service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Postmortem {
-    /// Names it.
+    /// Names it: the same end has the same id, and later ends have larger ones.
     pub id: Uuid,
     /// Whose end.
     pub service: String,
@@ -69,7 +74,11 @@ pub enum Event {
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// Whose end.
+    pub project: ProjectId,
+    /// Whose end.
     pub service: &'a str,
+    /// In which container; empty when there was none.
+    pub container: &'a str,
     /// When.
     pub at: DateTime<Utc>,
     /// What happened.
@@ -90,14 +99,14 @@ pub struct Evidence<'a> {
 #[must_use]
 pub fn assemble(evidence: &Evidence<'_>) -> Postmortem {
     let memory_peak = evidence.usage.map_or(0, |record| record.memory_peak);
-    let skipped = evidence.lines.len().saturating_sub(LINES_MAX);
-    let last_lines: Vec<String> = evidence.lines[skipped..].iter().map(|it| cut(it)).collect();
+    let last_lines = last(evidence.lines);
+    let usage = evidence.usage.map_or_else(VecDeque::new, |it| it.samples.clone()).into_iter();
     let (exit_code, out_of_memory) = match evidence.event {
         Event::Ended { code, out_of_memory, .. } => (Some(*code), *out_of_memory),
         Event::Told(diagnosis) => (None, diagnosis.reason == Reason::OutOfMemory),
     };
     Postmortem {
-        id: Uuid::now_v7(),
+        id: id(evidence),
         service: evidence.service.to_owned(),
         diagnosis: diagnose(evidence.event, memory_peak, &last_lines),
         at: evidence.at,
@@ -106,7 +115,7 @@ pub fn assemble(evidence: &Evidence<'_>) -> Postmortem {
         memory_peak,
         last_lines,
         probes: evidence.probes.iter().take(ANSWERS_MAX).cloned().collect(),
-        usage: evidence.usage.map_or_else(VecDeque::new, |it| it.samples.clone()).into(),
+        usage: usage.filter(|it| it.at >= evidence.at - USAGE_KEPT).collect(),
         operation: evidence.operation,
         attempt: evidence.attempt,
     }
@@ -124,6 +133,31 @@ fn diagnose(event: &Event, memory_peak: u64, lines: &[String]) -> Diagnosis {
         }
         .diagnose(),
     }
+}
+
+/// Of a time and of who ended, so that whoever tells of it again names the same.
+fn id(evidence: &Evidence<'_>) -> Uuid {
+    let mut sha = Sha256::new();
+    sha.update(evidence.project.0);
+    sha.update(evidence.service);
+    sha.update(evidence.container);
+    sha.update(evidence.at.timestamp_nanos_opt().unwrap_or_default().to_be_bytes());
+    let (digest, mut random) = (sha.finalize(), [0; 10]);
+    random.copy_from_slice(&digest[..10]);
+    let millis = u64::try_from(evidence.at.timestamp_millis()).unwrap_or_default();
+    Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}
+
+/// The end of a log, within limits.
+fn last(lines: &[String]) -> Vec<String> {
+    let mut bytes = 0;
+    let kept = lines.iter().rev().take(LINES_MAX).map(|it| cut(it)).take_while(|it| {
+        bytes += it.len();
+        bytes <= LINES_BYTES_MAX
+    });
+    let mut kept: Vec<String> = kept.collect();
+    kept.reverse();
+    kept
 }
 
 /// The begin of a line, cut between characters.
@@ -150,7 +184,9 @@ mod tests {
 
     fn evidence<'a>(event: &'a Event, lines: &'a [String], probes: &'a [Answer]) -> Evidence<'a> {
         Evidence {
+            project: ProjectId(Uuid::from_u128(7)),
             service: "web",
+            container: "c1",
             at: DateTime::UNIX_EPOCH,
             event,
             lines,
@@ -163,16 +199,31 @@ mod tests {
 
     #[test]
     fn it_keeps_the_end_of_the_log_within_limits() {
-        let lines: Vec<String> = (0..500).map(|n| format!("{n} {}", "ä".repeat(5000))).collect();
+        let lines: Vec<String> = (0..500).map(|n| format!("{n} {}", "ä".repeat(100))).collect();
         let probes: Vec<Answer> = (0..30).map(|n| answer(&n.to_string())).collect();
         let event = Event::Ended { code: 139, out_of_memory: false, memory_limit: 0 };
         let post = assemble(&evidence(&event, &lines, &probes));
         assert_eq!(post.last_lines.len(), LINES_MAX);
         assert!(post.last_lines[0].starts_with("300 "));
-        assert!(post.last_lines.iter().all(|line| line.len() <= LINE_BYTES_MAX));
+        let long: Vec<String> = (0..200).map(|n| format!("{n} {}", "ä".repeat(5000))).collect();
+        let cut = assemble(&evidence(&event, &long, &[])).last_lines;
+        assert!(cut.iter().all(|line| line.len() <= LINE_BYTES_MAX));
+        assert!(cut.iter().map(String::len).sum::<usize>() <= LINES_BYTES_MAX && cut.len() >= 15);
+        assert!(cut.last().is_some_and(|it| it.starts_with("199 ")));
         assert_eq!((post.probes.len(), post.probes[0].output.as_str()), (ANSWERS_MAX, "0"));
         assert_eq!((post.exit_code, post.attempt), (Some(139), 3));
         assert!(post.diagnosis.message.contains("SIGSEGV"));
+    }
+
+    #[test]
+    fn the_same_end_has_the_same_id_and_a_later_one_a_larger() {
+        let event = Event::Ended { code: 1, out_of_memory: false, memory_limit: 0 };
+        let first = evidence(&event, &[], &[]);
+        let id = |evidence: Evidence<'_>| assemble(&evidence).id;
+        assert_eq!(id(first), id(Evidence { attempt: 9, ..first }));
+        assert_ne!(id(first), id(Evidence { container: "c2", ..first }));
+        assert_ne!(id(first), id(Evidence { service: "db", ..first }));
+        assert!(id(first) < id(Evidence { at: first.at + TimeDelta::milliseconds(1), ..first }));
     }
 
     #[test]

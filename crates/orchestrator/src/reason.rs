@@ -157,15 +157,19 @@ impl Diagnosis {
         Self { reason, message: message.into(), hint: reason.hint().to_owned() }
     }
 
-    /// Another process on the host has the port.
+    /// A container has the port, or else the host itself.
     #[must_use]
     pub fn port_in_use(port: u16, holder: Option<&str>) -> Self {
-        let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
-        let mut told = Self::new(Reason::PortInUse, format!("port {port} is taken{by}"));
-        if let Some(holder) = holder {
-            told.hint = format!("stop {holder}, or publish another port than {port}");
-        }
-        told
+        let by = holder.unwrap_or("the host itself, not by a container");
+        let hint = match holder {
+            Some(holder) => format!("stop {holder}, or publish another port than {port}"),
+            None => format!(
+                "`ss --listening --processes --numeric 'sport = :{port}'` as root on the host \
+                 tells who it is; stop that, or publish another port than {port}"
+            ),
+        };
+        let message = format!("port {port} is taken by {by}");
+        Self { reason: Reason::PortInUse, message, hint }
     }
 
     /// The kernel ended it at its limit; `peak` is the most that was seen before, 0 when unknown.
@@ -265,7 +269,8 @@ mod tests {
         let told = Diagnosis::port_in_use(8080, Some("container web of project shop"));
         assert_eq!(told.message, "port 8080 is taken by container web of project shop");
         assert!(told.hint.starts_with("stop container web"));
-        assert_eq!(Diagnosis::port_in_use(80, None).hint, Reason::PortInUse.hint());
+        let told = Diagnosis::port_in_use(80, None);
+        assert!(told.message.contains("by the host itself") && told.hint.contains(":80'` as root"));
         let told = Diagnosis::start_timeout(Duration::from_secs(20), "connection refused\n");
         assert_eq!(told.message, "not ready within 20 s; the last probe said: connection refused");
         let told = Diagnosis::start_timeout(Duration::from_secs(20), "");

@@ -8,8 +8,11 @@ mod desire;
 mod events;
 mod execute;
 mod failpoint;
+mod failures;
 mod fill;
+mod holder;
 mod lease;
+mod reaper;
 mod refusal;
 mod secrets;
 
@@ -35,6 +38,7 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) -> anyhow::Result<()>
     let mut tasks = Tasks::new(&shutdown);
     tasks.spawn("lease", lease::run(app.clone(), tasks.shutdown()));
     tasks.spawn("events", events::run(app.clone(), tasks.shutdown()));
+    tasks.spawn("reaper", reaper::run(app.clone(), tasks.shutdown()));
     tasks.spawn("stacks", stacks(app, tasks.shutdown()));
     tasks.join().await
 }

@@ -20,6 +20,8 @@ const JITTER: f64 = 0.2;
 const STABLE_AFTER: Duration = Duration::from_secs(60);
 /// In which `attempts` are counted.
 const WINDOW: Duration = Duration::from_secs(600);
+/// A process that follows an end, and that nobody probes, is trusted after this long.
+const SETTLED_AFTER: Duration = Duration::from_secs(5);
 /// How often a failed service is tried.
 const SELDOM: Duration = Duration::from_secs(300);
 /// Restarts that are remembered, at most; above any number of attempts that a spec may name.
@@ -95,6 +97,14 @@ pub fn decide(history: &History, end: End, policy: Restart, random: f64) -> (Dec
     let surplus = next.restarts.len().saturating_sub(RESTARTS_MAX);
     next.restarts.drain(..surplus);
     (decision, next)
+}
+
+/// From when on a process that started at `started_at`, and that nobody probes, counts as ready;
+/// `None`: at once, as it did not end lately.
+#[must_use]
+pub fn settles_at(history: &History, started_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let lately = history.restarts.last().is_some_and(|at| started_at < *at + WINDOW);
+    (history.ends > 0 && lately).then(|| started_at + SETTLED_AFTER)
 }
 
 fn judge(next: &mut History, end: End, policy: Restart, random: f64) -> Decision {
@@ -229,6 +239,16 @@ mod tests {
             (now, history) = (at + STABLE_AFTER, next);
         }
         assert_eq!(delays, [1, 1, 1, 1, 1, 1, 1, 1, 300, 1]);
+    }
+
+    #[test]
+    fn whoever_ended_lately_must_run_for_a_while_before_it_counts() {
+        let at = start();
+        assert_eq!(settles_at(&History::default(), at), None, "its first start");
+        let (decision, history) = decide(&History::default(), end(Reason::Exited, at), POLICY, 0.5);
+        let Decision::Restart { at: again, .. } = decision else { panic!("{decision:?}") };
+        assert_eq!(settles_at(&history, again), Some(again + SETTLED_AFTER));
+        assert_eq!(settles_at(&history, again + WINDOW), None, "long ago");
     }
 
     #[test]

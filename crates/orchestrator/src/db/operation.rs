@@ -39,6 +39,8 @@ pub struct Operation {
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+    /// The trace of whoever asked.
+    pub traceparent: Option<String>,
 }
 
 /// One thing that was done.
@@ -55,7 +57,7 @@ pub struct Step {
 }
 
 const COLUMNS: &str = "id, project_id, kind, service, state, version, reason, message, hint, actor, \
-                       started_at, finished_at";
+                       started_at, finished_at, traceparent";
 
 /// Begins an operation; the one that runs is superseded.
 ///
@@ -75,8 +77,9 @@ pub async fn begin(
     .execute(&mut *conn)
     .await?;
     let query = format!(
-        "INSERT INTO orchestrator.operation (id, project_id, kind, service, version, actor)
-         VALUES ($1, $2, $3, $4, $5, $6) RETURNING {COLUMNS}"
+        "INSERT INTO orchestrator.operation
+             (id, project_id, kind, service, version, actor, traceparent)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {COLUMNS}"
     );
     sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(OperationId::generate())
@@ -85,6 +88,7 @@ pub async fn begin(
         .bind(new.service)
         .bind(version)
         .bind(new.actor)
+        .bind(telemetry::propagation::current_traceparent())
         .fetch_one(conn)
         .await
 }
@@ -201,6 +205,22 @@ pub async fn finish(pool: &PgPool, id: OperationId, outcome: &Outcome) -> sqlx::
     .execute(pool)
     .await
     .map(drop)
+}
+
+/// Removes operations that ended before `before`, at most `limit`; answers how many.
+///
+/// # Errors
+/// Of the database.
+pub async fn expire(pool: &PgPool, before: DateTime<Utc>, limit: i64) -> sqlx::Result<u64> {
+    let removed = sqlx::query(
+        "DELETE FROM orchestrator.operation WHERE id IN (
+             SELECT id FROM orchestrator.operation WHERE finished_at < $1 LIMIT $2)",
+    )
+    .bind(before)
+    .bind(limit)
+    .execute(pool)
+    .await?;
+    Ok(removed.rows_affected())
 }
 
 /// How a kind is stored.

@@ -77,7 +77,7 @@ pub(super) async fn remove(
     wish(app, &caller, project, Kind::Remove, wished).await
 }
 
-async fn wish(
+pub(super) async fn wish(
     app: &Arc<App>,
     caller: &Caller,
     project: ProjectId,

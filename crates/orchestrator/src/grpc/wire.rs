@@ -1,4 +1,4 @@
-//! Stacks, health and operations as they go over the wire.
+//! Stacks, health, failures and operations as they go over the wire.
 
 use prost::Message as _;
 use proto::orchestrator::v1;
@@ -9,9 +9,10 @@ use crate::db::operation::{Operation, Step};
 use crate::db::stack::Stack as Row;
 use crate::diff::Change;
 use crate::health::{Health, ServiceHealth};
+use crate::postmortem::Postmortem;
 use crate::probe::Answer;
 use crate::spec::Service;
-use crate::usage::Record;
+use crate::usage::{Record, Sample};
 
 /// The stored spec.
 pub(super) fn spec(row: &Row) -> Result<v1::StackSpec, Failure> {
@@ -105,6 +106,32 @@ fn answer(it: &Answer) -> v1::ProbeOutput {
     }
 }
 
+pub(crate) fn failure(it: &Postmortem) -> v1::Failure {
+    let usage = |sample: &Sample| v1::ServiceResources {
+        name: it.service.clone(),
+        memory_peak_bytes: it.memory_peak,
+        memory_limit_bytes: sample.memory_limit,
+        pids_limit: sample.pids_limit,
+        ..used(sample)
+    };
+    v1::Failure {
+        id: it.id.to_string(),
+        service: it.service.clone(),
+        reason: it.diagnosis.reason.code().to_owned(),
+        message: it.diagnosis.message.clone(),
+        hint: it.diagnosis.hint.clone(),
+        at: Some(to_wire(it.at)),
+        exit_code: it.exit_code,
+        out_of_memory: it.out_of_memory,
+        memory_peak_bytes: it.memory_peak,
+        last_lines: it.last_lines.clone(),
+        probes: it.probes.iter().map(answer).collect(),
+        usage: it.usage.iter().map(usage).collect(),
+        operation_id: it.operation.map(|it| it.to_string()).unwrap_or_default(),
+        attempt: it.attempt,
+    }
+}
+
 /// What a service uses of its limits; without a sample yet, the limits alone.
 pub(super) fn resources(service: &Service, record: &Record) -> v1::ServiceResources {
     let limits = service.resources;
@@ -119,6 +146,19 @@ pub(super) fn resources(service: &Service, record: &Record) -> v1::ServiceResour
     };
     let Some(sample) = record.latest() else { return without };
     v1::ServiceResources {
+        name: without.name,
+        cpu_limit_millis: without.cpu_limit_millis,
+        memory_peak_bytes: without.memory_peak_bytes,
+        memory_limit_bytes: without.memory_limit_bytes,
+        pids_limit: without.pids_limit,
+        oom_kills: without.oom_kills,
+        ..used(sample)
+    }
+}
+
+/// What was used, without whose it is and the limits.
+fn used(sample: &Sample) -> v1::ServiceResources {
+    v1::ServiceResources {
         at: Some(to_wire(sample.at)),
         cpu_millis: sample.cpu_millis,
         memory_bytes: sample.memory,
@@ -127,6 +167,6 @@ pub(super) fn resources(service: &Service, record: &Record) -> v1::ServiceResour
         network_sent_bytes: sample.sent,
         disk_read_bytes: sample.disk_read,
         disk_written_bytes: sample.disk_written,
-        ..without
+        ..v1::ServiceResources::default()
     }
 }

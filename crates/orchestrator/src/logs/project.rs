@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, watch};
 
-use super::redact::Redactor;
+use super::redact::{Current, Redactor};
 use super::timeline::Timeline;
 
 /// Followers of one service at once.
@@ -30,14 +30,14 @@ pub(super) struct Service {
 pub(super) struct Project {
     folder: PathBuf,
     services: Mutex<BTreeMap<Arc<str>, Arc<Service>>>,
-    redactor: RwLock<Arc<Redactor>>,
+    redactor: Arc<Current>,
     /// Changes with every record; `true` when no more will come.
     changed: watch::Sender<bool>,
 }
 
 impl Project {
     /// Opens every service's log in a folder.
-    pub(super) fn open(folder: &Path) -> io::Result<Self> {
+    pub(super) fn open(folder: &Path, redactor: Arc<Current>) -> io::Result<Self> {
         let mut services = BTreeMap::new();
         let entries = match fs::read_dir(folder) {
             // The folder is made with the first service.
@@ -55,7 +55,7 @@ impl Project {
         Ok(Self {
             folder: folder.to_owned(),
             services: Mutex::new(services),
-            redactor: RwLock::default(),
+            redactor,
             changed: watch::Sender::new(false),
         })
     }
@@ -102,11 +102,7 @@ impl Project {
     }
 
     pub(super) fn redactor(&self) -> Arc<Redactor> {
-        self.redactor.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn set_redactor(&self, redactor: Redactor) {
-        *self.redactor.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(redactor);
+        self.redactor.get()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Blacks out known secrets before a line is kept.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
@@ -51,7 +52,7 @@ impl Redactor {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Blacks out every secret in a line.
+    /// Blacks out every secret in a text.
     pub fn redact(&self, text: &mut Vec<u8>) {
         if let Some(values) = &self.values
             && values.is_match(&*text)
@@ -59,6 +60,22 @@ impl Redactor {
             let masks = vec![MASK; values.patterns_len()];
             *text = values.replace_all_bytes(text, &masks);
         }
+    }
+}
+
+/// The redactor of a project as it is now, for everyone who shows what its services say.
+#[derive(Debug, Default)]
+pub struct Current(RwLock<Arc<Redactor>>);
+
+impl Current {
+    /// The one to use now.
+    #[must_use]
+    pub fn get(&self) -> Arc<Redactor> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set(&self, redactor: Redactor) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(redactor);
     }
 }
 

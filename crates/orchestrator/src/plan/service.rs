@@ -140,7 +140,7 @@ fn keep(
     match may_start(service, scene) {
         Ok(()) => {
             if files::has(service) {
-                work.fill.push(Step::Fill { service: name() });
+                work.fill.push(Step::Fill { service: name(), id: id() });
             }
             work.start.push(Step::Start { service: name(), id: id() });
         }
@@ -187,7 +187,7 @@ fn is_met(dependency: &Dependency, scene: &Scene<'_>) -> bool {
     let container = container_of(name, scene);
     let reached = container.is_some_and(|it| match dependency.condition {
         Condition::Started => it.is_up() || is_completed(service, it),
-        Condition::Healthy => is_ready(service, it, scene.judged),
+        Condition::Healthy => is_ready(service, it, scene),
         Condition::Completed => it.has_ended() && it.exit_code == 0,
     });
     let gave_up = scene.judged.may_start.get(name) == Some(&MayStart::Never);
@@ -200,11 +200,12 @@ pub fn is_probed(service: &Service) -> bool {
     service.probes.startup.is_some() || service.probes.readiness.is_some()
 }
 
-/// Without a probe, a process that runs is ready.
-fn is_ready(service: &Service, container: &Container, judged: &Judged) -> bool {
-    let probed = is_probed(service);
-    is_completed(service, container)
-        || (container.state == State::Running && (!probed || judged.ready.contains(&service.name)))
+/// Without a probe, a process that runs is ready, unless it ended lately.
+fn is_ready(service: &Service, container: &Container, scene: &Scene<'_>) -> bool {
+    let (name, judged) = (&service.name, scene.judged);
+    let settled = || judged.settles_at.get(name).is_none_or(|at| *at <= scene.now);
+    let ready = || if is_probed(service) { judged.ready.contains(name) } else { settled() };
+    is_completed(service, container) || (container.state == State::Running && ready())
 }
 
 fn container_of<'a>(service: &'a str, scene: &Scene<'a>) -> Option<&'a Container> {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::observed::State;
 use crate::spec::Dependency;
-use world::{World, desired, hash, service};
+use world::{World, desired, hash, now, service};
 
 /// Rounds after which a world without failures must be as desired: stop, remove, create, connect
 /// and start, once per level of dependencies, and some to spare.
@@ -62,6 +62,20 @@ fn a_probed_dependency_is_waited_for_until_it_is_ready() {
     assert!(world.plan().waits.contains_key("backend"));
     world.judged.ready.insert("postgres".to_owned());
     check(&world, "1. start backend");
+}
+
+#[test]
+fn a_dependency_that_ended_lately_must_run_for_a_while_first() {
+    let mut world = chain();
+    let settled = now() + TimeDelta::seconds(500);
+    world.judged.settles_at.insert("postgres".to_owned(), settled);
+    world.settle(ROUNDS_MAX);
+    let plan = world.plan();
+    assert!(plan.waits.contains_key("backend"));
+    assert_eq!(plan.wake_at, Some(settled), "nothing else wakes the reconciler");
+    world.now = settled;
+    check(&world, "1. start backend");
+    assert_eq!(world.plan().wake_at, None);
 }
 
 #[test]
@@ -253,6 +267,8 @@ proptest! {
             check_stops(&world, &plan)?;
             world.apply(&plan);
         }
+        // A removal that somebody else began ends also while there is nothing to do.
+        world.settle(ROUNDS_MAX);
         let left = world.plan();
         prop_assert!(left.is_empty(), "does not converge; left:\n{left}");
         prop_assert!(world.fits(), "is not as desired: {:#?}", world.observed);

@@ -45,8 +45,8 @@ impl fmt::Debug for Probers {
 
 impl Probers {
     /// Asks a container that runs since `started_at`; does nothing when it does so already. After
-    /// each start everything begins anew. A container that is paused or about to be stopped is
-    /// not to be asked: leave it out of [`retain`](Self::retain).
+    /// each start everything begins anew. A container that is paused is not to be asked: leave it
+    /// out of [`retain`](Self::retain).
     pub fn follow(
         &mut self,
         target: Target,
@@ -77,6 +77,13 @@ impl Probers {
             }
             stays
         });
+    }
+
+    /// Leaves a container alone that is about to be stopped.
+    pub fn leave(&mut self, container: &str) {
+        if let Some(running) = self.running.remove(container) {
+            running.task.abort();
+        }
     }
 
     /// What is known of a container; `None` when it is not followed.

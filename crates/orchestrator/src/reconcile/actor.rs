@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::desire::{self, Known};
 use super::execute::Executor;
+use super::failures::Failures;
 use super::refusal::Refusal;
 use super::secrets::Secrets;
 use crate::app::{App, Project};
@@ -18,7 +19,7 @@ use crate::db;
 use crate::db::operation::Operation;
 use crate::db::stack::Stack as Row;
 use crate::health::{self, Health as StackHealth};
-use crate::memory::Memory;
+use crate::memory::{Memory, Stored};
 use crate::observe::observe;
 use crate::observed::{Observed, State};
 use crate::operation::{self, Kind, Outcome};
@@ -53,6 +54,13 @@ pub(super) struct Actor {
     known: Known,
     secrets: Secrets,
     probers: Probers,
+    failures: Failures,
+    /// Whether we are the one that acts; the others only look on.
+    acts: bool,
+    /// The database did not answer when it was last asked.
+    away: bool,
+    /// What of the memory is in the database; `None`: not known.
+    saved: Option<Stored>,
     /// Plans in a row that had something to do.
     busy: u32,
     /// Plans in a row of which something was refused.
@@ -83,6 +91,10 @@ impl Actor {
             known: Known::default(),
             secrets: Secrets::default(),
             probers: Probers::default(),
+            failures: Failures::default(),
+            acts: false,
+            away: false,
+            saved: None,
             busy: 0,
             refused: 0,
         }
@@ -95,16 +107,19 @@ impl Actor {
             let next = tokio::select! {
                 next = self.look() => next,
                 // A step that was begun is repeated by whoever comes next.
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return self.failures.finish().await,
             };
             let (pause, deaf) = match next {
                 Next::Again => continue,
                 Next::Wait(pause) => (pause, false),
                 Next::Hold(pause) => (pause, true),
-                Next::End => return self.app.forget(self.id),
+                Next::End => {
+                    self.failures.finish().await;
+                    return self.app.forget(self.id);
+                }
             };
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return self.failures.finish().await,
                 () = self.project.changed.notified() => {}
                 () = tokio::time::sleep(pause) => {}
                 () = turned.notified(), if !deaf => {}
@@ -133,24 +148,28 @@ impl Actor {
         let stack = self.stack(&row)?;
         let naming = self.app.naming(self.id);
         let observed = observe(&self.app.docker, &naming).await?;
-        let vault = self.secrets.learn(&self.app, &self.project, &row).await?;
-        for it in observed.containers.iter().filter(|it| !it.is_helper() && self.secrets.told()) {
+        let vault = self.secrets.learn(&self.app, &row).await?;
+        for it in observed.containers.iter().filter(|it| !it.is_helper()) {
             self.app.logs.attach(self.id, &it.service, &it.id, &self.app.docker);
         }
         let user = self.app.config.user(row.number);
         self.learn(&row, &stack).await?;
         self.measure(&stack, &observed);
         let desired = desire::desired(&row, &stack, &self.known, &vault.versions(), user);
-        self.memory.look(&desired, &observed, rand::random());
+        self.take_over().await?;
+        if self.acts {
+            self.memory.look(&desired, &observed, rand::random());
+            self.tell(operation.as_ref()).await;
+        }
         let probes = self.watch(&desired, &observed);
         let judged = self.judged(&probes);
         let plan = plan(&desired, &observed, &judged, Utc::now());
         let health = self.publish(&desired, &observed, &plan, &probes);
-        if plan.is_empty() || !self.app.lease.may_start() {
+        if plan.is_empty() || !self.acts {
             self.settle(operation.as_ref(), &health, &observed).await;
             return Ok(self.idle(&desired, &observed, &plan, operation.is_none()));
         }
-        self.expect(&plan, &probes);
+        self.expect(&plan, &probes).await;
         let operation_id = operation.as_ref().map(|it| it.id);
         let executor = Executor {
             app: &self.app,
@@ -158,12 +177,13 @@ impl Actor {
             desired: &desired,
             observed: &observed,
             vault: &vault,
-            redactor: &self.project.redactor(),
+            redactor: &self.app.logs.redactor(self.id).get(),
             user,
             operation: operation_id,
         };
         let refusals = executor.execute(&plan).await;
         self.note(&desired, &observed, &plan, &refusals).await;
+        self.tell(operation.as_ref()).await;
         self.fail(operation.as_ref(), &refusals).await;
         Ok(self.after(&refusals))
     }
@@ -171,6 +191,7 @@ impl Actor {
     /// The wish and the operation, or what was known of the wish when the database is away.
     async fn read(&mut self) -> Option<Operation> {
         let row = db::within(db::stack::get(&self.app.pool, self.id)).await;
+        self.away = row.is_err();
         match row {
             Ok(row) => self.row = row,
             Err(error) => {
@@ -233,7 +254,7 @@ impl Actor {
             let (Some(started_at), Wish::Running) = (container.started_at, desired.wish) else {
                 continue;
             };
-            if service.probes == Probes::default() {
+            if service.probes == Probes::default() || !self.acts {
                 continue;
             }
             let target = Target {
@@ -241,8 +262,8 @@ impl Actor {
                 address: container.address(),
                 docker: self.app.docker.clone(),
             };
-            let project = self.project.clone();
-            let redact: Redact = Arc::new(move |text| project.redactor().text(text));
+            let secrets = self.app.logs.redactor(self.id);
+            let redact: Redact = Arc::new(move |text: &str| secrets.get().text(text));
             self.probers.follow(target, &service.probes, started_at, redact);
             asked.insert(container.id.as_str());
             if let Some(snapshot) = self.probers.snapshot(&container.id) {
@@ -251,6 +272,7 @@ impl Actor {
             }
         }
         self.probers.retain(&asked);
+        self.failures.learn(&probes);
         probes
     }
 
@@ -274,7 +296,8 @@ impl Actor {
         probes: &BTreeMap<String, Snapshot>,
     ) -> StackHealth {
         let memory = &self.memory;
-        let known = health::Known { desired, observed, plan, memory, probes };
+        let stands_by = !self.acts;
+        let known = health::Known { desired, observed, plan, memory, probes, stands_by };
         let health = health::health(&known, Utc::now());
         self.project.health.send_if_modified(|last| {
             // The time alone is no news.
@@ -295,8 +318,43 @@ impl Actor {
         });
     }
 
+    /// Notices whether we act now. Whoever begins to act, or looks on, knows what was remembered by
+    /// whoever acted before.
+    async fn take_over(&mut self) -> anyhow::Result<()> {
+        let acts = self.app.lease.may_start();
+        if acts && self.acts {
+            return Ok(());
+        }
+        let stored = db::within(db::memory::load(&self.app.pool, self.id)).await?;
+        self.memory = stored.clone().unwrap_or_default().into();
+        (self.acts, self.saved) = (acts, stored);
+        Ok(())
+    }
+
+    /// Lets what is remembered outlive us.
+    async fn remember(&mut self) {
+        let stored = Stored::from(&self.memory);
+        if self.saved.as_ref() == Some(&stored) || self.away {
+            return;
+        }
+        match db::within(db::memory::save(&self.app.pool, self.id, &stored)).await {
+            Ok(()) => self.saved = Some(stored),
+            Err(error) => tracing::warn!(error = %error, "what happened cannot be noted now"),
+        }
+    }
+
+    /// Has what failed explained, stored and logged, and learns what was explained since.
+    async fn tell(&mut self, operation: Option<&Operation>) {
+        for (incident, told) in self.failures.explained() {
+            self.memory.explain(&incident, &told);
+        }
+        let incidents = self.memory.take_incidents();
+        self.failures.record(&self.app, self.id, operation, incidents);
+        self.remember().await;
+    }
+
     /// Processes that we are about to end did not fail.
-    fn expect(&mut self, plan: &Plan, probes: &BTreeMap<String, Snapshot>) {
+    async fn expect(&mut self, plan: &Plan, probes: &BTreeMap<String, Snapshot>) {
         for step in plan.steps() {
             if let Step::Stop { service, id, .. } = step {
                 let unwell = probes
@@ -307,8 +365,10 @@ impl Actor {
                     it.diagnosis.clone().unwrap_or(told)
                 });
                 self.memory.stopping(service, id, why);
+                self.probers.leave(id);
             }
         }
+        self.remember().await;
     }
 
     /// Remembers what was done and what was refused.
@@ -323,11 +383,11 @@ impl Actor {
             let service = desired.stack.services.get(refusal.step.service());
             if let Some(service) = service {
                 let why = refusal.diagnosis.clone();
-                match refusal.step {
-                    Step::Fill { .. } | Step::Start { .. } => {
-                        self.memory.refused(service, why, Utc::now(), rand::random());
+                match &refusal.step {
+                    Step::Fill { id, .. } | Step::Start { id, .. } => {
+                        self.memory.refused(service, id, why, Utc::now(), rand::random());
                     }
-                    _ => self.memory.obstructed(&service.name, Some(why)),
+                    _ => self.memory.obstructed(&service.name, Some(why), Utc::now()),
                 }
             }
             if let Step::CreateNetwork { network, .. } = &refusal.step
@@ -343,7 +403,7 @@ impl Actor {
         for step in plan.steps().filter(|it| !refused(it)) {
             let stood = refusals.iter().any(|it| it.step.service() == step.service());
             if !stood && !step.service().is_empty() {
-                self.memory.obstructed(step.service(), None);
+                self.memory.obstructed(step.service(), None, Utc::now());
             }
             if let Step::Start { service, id } = step
                 && !stood

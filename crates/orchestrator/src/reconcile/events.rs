@@ -48,6 +48,9 @@ async fn listen(app: &App) -> Result<(), Error> {
 }
 
 fn wake(app: &App, event: &Event) {
+    if let (Some(project), "oom") = (event.project, event.action.as_str()) {
+        app.usage.killed_for_memory(project, &event.service);
+    }
     match event.project {
         Some(project) => app.happened(|it| it == project),
         None => app.happened(|it| app.naming(it).names_network(&event.network)),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use proto::OperationId;
 
+use super::holder;
 use super::refusal::{Fault, Refusal};
 use crate::app::App;
 use crate::db;
@@ -75,7 +76,10 @@ impl Executor<'_> {
             }
             self.app.operations.send_modify(|it| *it += 1);
         }
-        done.map_err(|fault| Refusal::new(step, &fault, text))
+        let Err(fault) = done else { return Ok(()) };
+        let mut refusal = Refusal::new(step, &fault, text);
+        holder::name(&self.app.docker, self.desired, &mut refusal).await;
+        Err(refusal)
     }
 
     async fn call(&self, step: &Step) -> Result<(), Fault> {
@@ -94,7 +98,7 @@ impl Executor<'_> {
             Step::RemoveVolume { name, .. } | Step::RemoveFiles { name, .. } => {
                 docker.remove_volume(name).await
             }
-            Step::Fill { service } => return self.fill(service).await,
+            Step::Fill { service, .. } => return self.fill(service).await,
             Step::CreateNetwork { network, internal, subnet } => {
                 let name = self.naming.network(network);
                 let labels = self.labels(naming::NETWORK, network);

@@ -96,6 +96,7 @@ async fn renew(app: &App) -> Duration {
         Ok(false) => {
             if lease.state().take().is_some() {
                 tracing::warn!(daemon, "another orchestrator acts on the daemon now");
+                app.happened(|_| true);
             }
         }
         Err(error) => tracing::warn!(error = %error, "the lease cannot be renewed now"),

@@ -1,13 +1,17 @@
 //! What the crate promises, tested on a real Engine and a real database.
 
 mod crashes;
+mod failures;
 mod health;
 mod kills;
 mod logs;
+mod ports;
 mod probes;
+mod purge;
 mod repair;
 mod replicas;
 mod secrets;
 mod stacks;
+mod truth;
 mod usage;
 mod world;

@@ -282,8 +282,8 @@ fn subnets() -> String {
     format!("10.{}.0.0/16", 128 + std::process::id() % 100)
 }
 
-/// Knows three callers: an operator and a viewer of the world's project, and an operator of
-/// another.
+/// Knows four callers: an operator and a viewer of the world's project, an operator of another,
+/// and one of our own services.
 struct Tokens(ProjectId);
 
 impl Verify for Tokens {
@@ -297,6 +297,7 @@ impl Verify for Tokens {
             ("operator", (Role::Operator, mine.clone())),
             ("viewer", (Role::Viewer, mine)),
             ("stranger", (Role::Operator, other)),
+            ("service", (Role::Service, Scope::All)),
         ]);
         let found = callers.into_iter().find(|(name, _)| TokenHash::of(name) == token);
         let caller = found.map(|(name, (role, scope))| Caller {

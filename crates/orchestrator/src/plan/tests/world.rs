@@ -232,7 +232,7 @@ impl World {
                 self.files(&naming, service);
                 self.create(service);
             }
-            Step::Fill { service } => {
+            Step::Fill { service, .. } => {
                 self.files(&naming, service);
                 let mut helper = self.blank("", &self.desired.stack.services[service]);
                 helper.id = self.id();

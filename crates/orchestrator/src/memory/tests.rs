@@ -1,0 +1,197 @@
+//! What is remembered, and what outlives a restart of ours.
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::observed::{Limits, State};
+use crate::plan::{Pinned, Wish};
+use crate::reason::Reason;
+use crate::spec::{
+    Hardening, Probes, Resources, Restart, RestartPolicy, Scan, ScanPolicy, Severity, Stack, Stop,
+};
+
+fn time(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + second, 0).expect("a time")
+}
+
+fn service() -> Service {
+    Service {
+        name: "web".to_owned(),
+        image: "image".to_owned(),
+        entrypoint: vec![],
+        command: vec![],
+        working_dir: String::new(),
+        environment: [].into(),
+        secrets: vec![],
+        configs: vec![],
+        networks: vec![],
+        ports: vec![],
+        mounts: vec![],
+        depends_on: vec![],
+        resources: Resources { cpu_millis: 500, memory_bytes: 64 << 20, pids: 64, shm_bytes: 0 },
+        hardening: Hardening { user: None, read_only: true, cap_add: vec![] },
+        probes: Probes::default(),
+        restart: Restart { policy: RestartPolicy::Always, attempts: 8 },
+        stop: Stop { signal: "SIGTERM".to_owned(), grace: Duration::from_secs(10) },
+        labels: [].into(),
+        hostname: String::new(),
+        init: false,
+        scan: Scan { policy: ScanPolicy::Off, severity: Severity::Critical },
+        one_shot: false,
+    }
+}
+
+fn desired() -> Desired {
+    let pinned = Pinned { image: "i".to_owned(), hash: "h".to_owned(), restart_after: None };
+    Desired {
+        project: proto::ProjectId::generate(),
+        generation: 1,
+        wish: Wish::Running,
+        wished_at: time(0),
+        stack: Stack {
+            services: [("web".to_owned(), service())].into(),
+            networks: [].into(),
+            volumes: vec![],
+            configs: [].into(),
+        },
+        pinned: [("web".to_owned(), pinned)].into(),
+        subnets: [].into(),
+    }
+}
+
+/// Its process ran from one second to another.
+fn ended(from: i64, to: i64) -> Observed {
+    let container = Container {
+        id: "c1".to_owned(),
+        name: "web".to_owned(),
+        service: "web".to_owned(),
+        generation: 1,
+        config_hash: "h".to_owned(),
+        image: "i".to_owned(),
+        state: State::Exited,
+        created_at: Some(time(0)),
+        started_at: Some(time(from)),
+        finished_at: Some(time(to)),
+        exit_code: 3,
+        oom_killed: false,
+        error: String::new(),
+        limits: Limits::default(),
+        networks: [].into(),
+        published: vec![],
+        pid: 0,
+    };
+    Observed { containers: vec![container], ..Observed::default() }
+}
+
+fn running(from: i64) -> Observed {
+    let mut observed = ended(from, from);
+    observed.containers[0].state = State::Running;
+    observed
+}
+
+/// As another process of ours reads it.
+fn reread(memory: &Memory) -> Memory {
+    let written = serde_json::to_string(&Stored::from(memory)).expect("it can be written");
+    serde_json::from_str::<Stored>(&written).expect("it can be read").into()
+}
+
+#[test]
+fn an_end_is_one_incident_and_counted_once_over_restarts_of_ours() {
+    let (desired, mut memory) = (desired(), Memory::default());
+    memory.look(&desired, &ended(1, 2), 0.5);
+    let incidents = memory.take_incidents();
+    assert_eq!((incidents.len(), incidents[0].attempt), (1, 1));
+    assert_eq!((incidents[0].began, incidents[0].at), (Some(time(1)), time(2)));
+    for _ in 0..3 {
+        memory = reread(&memory);
+        memory.look(&desired, &ended(1, 2), 0.5);
+        assert!(memory.take_incidents().is_empty());
+        assert_eq!(memory.of("web").history.ends, 1);
+    }
+}
+
+#[test]
+fn a_restart_of_ours_forgives_no_crash_loop() {
+    let (desired, mut memory, mut now) = (desired(), Memory::default(), 1);
+    let mut delays = Vec::new();
+    for _ in 0..9 {
+        memory = reread(&memory);
+        memory.look(&desired, &ended(now, now), 0.5);
+        let may_start = memory.judged().may_start["web"];
+        let MayStart::At(at) = may_start else { panic!("{may_start:?}") };
+        delays.push((at - time(now)).num_seconds());
+        now += delays.last().expect("one was pushed");
+        memory.started("web", true);
+    }
+    assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60, 300]);
+    let web = reread(&memory);
+    assert!(web.of("web").failed && web.of("web").history.failed);
+    assert_eq!(web.of("web").restarts, 9);
+}
+
+#[test]
+fn a_process_that_we_were_about_to_stop_did_not_crash() {
+    let (desired, mut memory) = (desired(), Memory::default());
+    memory.look(&desired, &running(1), 0.5);
+    memory.stopping("web", "c1", None);
+    memory = reread(&memory);
+    memory.look(&desired, &ended(1, 2), 0.5);
+    assert!(memory.take_incidents().is_empty());
+    assert_eq!(memory.of("web").history.ends, 0);
+    // One that is not well is charged, with what its probes said.
+    let why = Diagnosis::new(Reason::Unhealthy, "the liveness probe fails");
+    memory.stopping("web", "c1", Some(why.clone()));
+    memory = reread(&memory);
+    memory.look(&desired, &ended(3, 4), 0.5);
+    assert_eq!(memory.take_incidents()[0].event, Event::Told(why));
+}
+
+#[test]
+fn after_an_end_a_process_must_run_for_a_while_before_it_counts() {
+    let (desired, mut memory) = (desired(), Memory::default());
+    memory.look(&desired, &running(1), 0.5);
+    assert!(memory.judged().settles_at.is_empty(), "its first start");
+    memory.look(&desired, &ended(1, 2), 0.5);
+    memory.look(&desired, &running(3), 0.5);
+    assert_eq!(memory.judged().settles_at["web"], time(3) + TimeDelta::seconds(5));
+    // A restart by hand is a new beginning.
+    let mut asked = desired.clone();
+    asked.pinned.get_mut("web").expect("it is there").restart_after = Some(time(4));
+    memory.look(&asked, &running(5), 0.5);
+    assert!(memory.judged().settles_at.is_empty());
+}
+
+#[test]
+fn the_log_can_tell_that_a_restart_is_in_vain() {
+    let (desired, mut memory) = (desired(), Memory::default());
+    memory.look(&desired, &ended(1, 2), 0.5);
+    let incident = memory.take_incidents().remove(0);
+    let told = Diagnosis::new(Reason::ImageUnusable, "exec format error");
+    let other = Incident { at: time(9), ..incident.clone() };
+    memory.explain(&other, &told);
+    assert_eq!(memory.of("web").diagnosis.as_ref().expect("it has one").reason, Reason::Exited);
+    memory.explain(&incident, &told);
+    assert_eq!(memory.of("web").diagnosis, Some(told));
+    assert_eq!(memory.judged().may_start["web"], MayStart::Never);
+}
+
+#[test]
+fn a_refusal_is_one_incident_however_often_it_comes() {
+    let mut memory = Memory::default();
+    let why = |reason| Some(Diagnosis::new(reason, "refused"));
+    memory.obstructed("web", why(Reason::NameTaken), time(1));
+    memory.obstructed("web", why(Reason::NameTaken), time(2));
+    assert_eq!(memory.take_incidents().len(), 1);
+    memory.obstructed("web", why(Reason::DiskFull), time(3));
+    memory.obstructed("web", None, time(4));
+    memory.obstructed("web", why(Reason::DiskFull), time(5));
+    assert_eq!(memory.take_incidents().len(), 2);
+}
+
+#[test]
+fn what_an_older_version_wrote_can_be_read() {
+    let written = r#"{"services":{"web":{"ends":4,"reason":"GONE_REASON","diagnosis":{"reason":"GONE_REASON","message":"","hint":""}}},"more":1}"#;
+    let memory: Memory = serde_json::from_str::<Stored>(written).expect("it is read").into();
+    assert_eq!(memory.of("web").history.ends, 4);
+    assert_eq!(memory.of("web").diagnosis, None);
+}
