@@ -8,6 +8,7 @@ pub mod operation;
 pub mod purge;
 pub mod stack;
 pub mod subnet;
+pub mod verdict;
 
 /// What brings the schema up to date at start.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");

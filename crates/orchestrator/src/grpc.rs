@@ -5,6 +5,7 @@ mod health;
 mod logs;
 mod operations;
 mod purge;
+mod scans;
 mod stacks;
 pub(crate) mod wire;
 
@@ -17,6 +18,7 @@ use proto::MESSAGE_BYTES_MAX;
 use proto::orchestrator::v1;
 use proto::orchestrator::v1::health_service_server::{HealthService, HealthServiceServer};
 use proto::orchestrator::v1::operation_service_server::{OperationService, OperationServiceServer};
+use proto::orchestrator::v1::scan_service_server::{ScanService, ScanServiceServer};
 use proto::orchestrator::v1::stack_service_server::{StackService, StackServiceServer};
 use tonic::service::RoutesBuilder;
 use tonic::{Request, Response, Status};
@@ -24,11 +26,12 @@ use tonic::{Request, Response, Status};
 use crate::app::App;
 
 /// The services by their full names.
-pub const NAMES: [&str; 4] = [
+pub const NAMES: [&str; 5] = [
     "commandcenter.orchestrator.v1.StackService",
     "commandcenter.orchestrator.v1.HealthService",
     "commandcenter.orchestrator.v1.LogService",
     "commandcenter.orchestrator.v1.OperationService",
+    "commandcenter.orchestrator.v1.ScanService",
 ];
 
 /// What a stream answers.
@@ -44,7 +47,8 @@ pub fn add(routes: &mut RoutesBuilder, app: Arc<App>) {
             .max_encoding_message_size(MESSAGE_BYTES_MAX),
     );
     routes.add_service(HealthServiceServer::new(grpc.clone()));
-    routes.add_service(OperationServiceServer::new(grpc));
+    routes.add_service(OperationServiceServer::new(grpc.clone()));
+    routes.add_service(ScanServiceServer::new(grpc));
 }
 
 #[derive(Clone)]
@@ -181,5 +185,22 @@ impl OperationService for Grpc {
         request: Request<v1::WatchOperationRequest>,
     ) -> Result<Response<Self::WatchOperationStream>, Status> {
         answer(&self.app, request, operations::watch).await
+    }
+}
+
+#[tonic::async_trait]
+impl ScanService for Grpc {
+    async fn scan_images(
+        &self,
+        request: Request<v1::ScanImagesRequest>,
+    ) -> Result<Response<v1::ScanImagesResponse>, Status> {
+        answer(&self.app, request, scans::scan).await
+    }
+
+    async fn list_verdicts(
+        &self,
+        request: Request<v1::ListVerdictsRequest>,
+    ) -> Result<Response<v1::ListVerdictsResponse>, Status> {
+        answer(&self.app, request, scans::list).await
     }
 }

@@ -9,6 +9,7 @@ mod events;
 mod execute;
 mod failpoint;
 mod failures;
+mod gate;
 mod holder;
 mod lease;
 mod reaper;
