@@ -24,6 +24,10 @@ test-crate crate *filter:
 deny:
     scripts/deny
 
+# Known vulnerabilities of our own images, where Trivy is installed.
+scan *images:
+    scripts/scan {{images}}
+
 # Line coverage per crate and in total.
 coverage:
     scripts/coverage

@@ -15,6 +15,7 @@ use crate::health::Health;
 use crate::logs::Logs;
 use crate::naming::Naming;
 use crate::reconcile::{Failpoint, Lease};
+use crate::scan::Scanner;
 use crate::usage::Usage;
 
 /// The parts of a running service.
@@ -33,6 +34,8 @@ pub struct App {
     pub usage: Usage,
     /// The key that seals secrets.
     pub keyring: Keyring,
+    /// What is known of images.
+    pub scanner: Scanner,
     /// Where tests break off; nowhere otherwise.
     pub failpoint: Failpoint,
     /// Wakes whoever looks for stacks that have no reconciler yet.
@@ -62,6 +65,7 @@ impl App {
         Arc::new(Self {
             lease: Lease::new(),
             logs: Logs::new(config.logs.clone()),
+            scanner: Scanner::new(config.scan.clone(), docker.clone(), pool.clone()),
             config,
             pool,
             docker,

@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::logs;
+use crate::scan;
 use crate::spec::{Limits, User};
 
 /// User ids that each project has for its own.
@@ -39,6 +40,8 @@ pub struct Config {
     pub dangling_grace_ms: u64,
     /// Where the services' logs are kept, and how much of them.
     pub logs: logs::Config,
+    /// How images are scanned for known vulnerabilities.
+    pub scan: scan::Config,
 }
 
 impl Default for Config {
@@ -56,6 +59,7 @@ impl Default for Config {
             seal_key_file: None,
             dangling_grace_ms: 300_000,
             logs: logs::Config::default(),
+            scan: scan::Config::default(),
         }
     }
 }

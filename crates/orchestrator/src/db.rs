@@ -9,6 +9,7 @@ pub mod purge;
 pub mod secret;
 pub mod stack;
 pub mod subnet;
+pub mod verdict;
 
 /// What brings the schema up to date at start.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");

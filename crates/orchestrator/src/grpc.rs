@@ -5,6 +5,7 @@ mod health;
 mod logs;
 mod operations;
 mod purge;
+mod scans;
 mod secrets;
 mod stacks;
 pub(crate) mod wire;
@@ -18,6 +19,7 @@ use proto::MESSAGE_BYTES_MAX;
 use proto::orchestrator::v1;
 use proto::orchestrator::v1::health_service_server::{HealthService, HealthServiceServer};
 use proto::orchestrator::v1::operation_service_server::{OperationService, OperationServiceServer};
+use proto::orchestrator::v1::scan_service_server::{ScanService, ScanServiceServer};
 use proto::orchestrator::v1::secret_service_server::{SecretService, SecretServiceServer};
 use proto::orchestrator::v1::stack_service_server::{StackService, StackServiceServer};
 use tonic::service::RoutesBuilder;
@@ -26,12 +28,13 @@ use tonic::{Request, Response, Status};
 use crate::app::App;
 
 /// The services by their full names.
-pub const NAMES: [&str; 5] = [
+pub const NAMES: [&str; 6] = [
     "commandcenter.orchestrator.v1.StackService",
     "commandcenter.orchestrator.v1.HealthService",
     "commandcenter.orchestrator.v1.LogService",
     "commandcenter.orchestrator.v1.OperationService",
     "commandcenter.orchestrator.v1.SecretService",
+    "commandcenter.orchestrator.v1.ScanService",
 ];
 
 /// What a stream answers.
@@ -48,6 +51,7 @@ pub fn add(routes: &mut RoutesBuilder, app: Arc<App>) {
     );
     routes.add_service(HealthServiceServer::new(grpc.clone()));
     routes.add_service(SecretServiceServer::new(grpc.clone()));
+    routes.add_service(ScanServiceServer::new(grpc.clone()));
     routes.add_service(OperationServiceServer::new(grpc));
 }
 
@@ -209,5 +213,22 @@ impl SecretService for Grpc {
         request: Request<v1::DeleteSecretRequest>,
     ) -> Result<Response<v1::DeleteSecretResponse>, Status> {
         answer(&self.app, request, secrets::delete).await
+    }
+}
+
+#[tonic::async_trait]
+impl ScanService for Grpc {
+    async fn scan_images(
+        &self,
+        request: Request<v1::ScanImagesRequest>,
+    ) -> Result<Response<v1::ScanImagesResponse>, Status> {
+        answer(&self.app, request, scans::scan).await
+    }
+
+    async fn list_verdicts(
+        &self,
+        request: Request<v1::ListVerdictsRequest>,
+    ) -> Result<Response<v1::ListVerdictsResponse>, Status> {
+        answer(&self.app, request, scans::list).await
     }
 }

@@ -10,6 +10,7 @@ use crate::observed::{Container, Observed, State};
 use crate::plan::{self, Desired, Plan, Wait, Wish};
 use crate::probe::{Answer, Snapshot};
 use crate::reason::{Diagnosis, Reason, Retry};
+use crate::scan::Gate;
 use crate::spec::{Condition, Service};
 use crate::status::{self, Care, Facts, Process, Status};
 
@@ -70,6 +71,8 @@ pub struct Known<'a> {
     pub memory: &'a Memory,
     /// What probes say, by service; those without probes are not here.
     pub probes: &'a BTreeMap<String, Snapshot>,
+    /// What the scan policy says, by service.
+    pub gates: &'a BTreeMap<String, Gate>,
     /// Another orchestrator acts, and asks the probes.
     pub stands_by: bool,
 }
@@ -116,9 +119,13 @@ fn service(service: &Service, known: &Known<'_>, now: DateTime<Utc>) -> ServiceH
     let container = container(name, known);
     let remembered = known.memory.of(name);
     let wait = known.plan.waits.get(name);
+    let gate = known.gates.get(name);
+    // What runs is not what shall run.
+    let held = wait == Some(&Wait::Scan);
     let care = match wait {
         _ if remembered.failed || hopeless(remembered) => Care::GaveUp,
         Some(Wait::GaveUp | Wait::Image) => Care::GaveUp,
+        Some(Wait::Scan) if matches!(gate, Some(Gate::Closed(_))) => Care::GaveUp,
         Some(_) => Care::Waiting,
         None => Care::None,
     };
@@ -127,15 +134,20 @@ fn service(service: &Service, known: &Known<'_>, now: DateTime<Utc>) -> ServiceH
         reachable: true,
         wanted: known.desired.wish == Wish::Running,
         one_shot: service.one_shot,
-        process: container.map_or(Process::None, process),
+        process: container.filter(|_| !held).map_or(Process::None, process),
         health: snapshot.map_or_else(|| unprobed(service, known, now), |it| it.health),
         care,
-        diagnosis: snapshot
-            .and_then(|it| it.diagnosis.clone())
+        diagnosis: gate
+            .filter(|_| held)
+            .and_then(Gate::diagnosis)
+            .or_else(|| snapshot.and_then(|it| it.diagnosis.as_ref()))
+            .cloned()
             .or_else(|| elsewhere(service, known))
             .or_else(|| diagnosis(service, wait, remembered)),
     };
     let (status, diagnosis) = status::service(&facts);
+    let warning = gate.filter(|_| status == Status::Ready).and_then(Gate::diagnosis);
+    let diagnosis = diagnosis.or_else(|| warning.cloned());
     let ended = container.filter(|it| it.has_ended());
     ServiceHealth {
         name: name.clone(),

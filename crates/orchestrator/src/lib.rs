@@ -8,6 +8,7 @@
 //! - Decisions, pure: [`plan`], [`memory`] (what happened), [`health`], [`operation`], [`diff`],
 //!   [`subnet`], [`files`] (what a service finds in place); [`reconcile`] carries them out.
 //! - Values that only services shall see: [`secret`].
+//! - [`scan`]: whether images have known vulnerabilities, and whether that stops them.
 //! - What goes: [`retention`] (old rows), [`dangling`] (objects that nobody knows; pure).
 //! - Verdicts, all pure: [`reason`] (why something is not well, and what follows), [`restart`],
 //!   [`breaker`], [`status`].
@@ -40,6 +41,7 @@ pub mod reason;
 pub mod reconcile;
 pub mod restart;
 pub mod retention;
+pub mod scan;
 pub mod secret;
 pub mod spec;
 pub mod status;
@@ -100,6 +102,8 @@ async fn run(app: Arc<App>, readiness: Readiness, shutdown: Shutdown) -> anyhow:
     tasks.spawn("readiness", tell(app.clone(), readiness, tasks.shutdown()));
     let (logs, shutdown) = (app.logs.clone(), tasks.shutdown());
     tasks.spawn("logs", async move { logs.run(shutdown).await });
+    let (scanner, woken) = (app.scanner.clone(), app.clone());
+    tasks.spawn("scanner", scanner.run(tasks.shutdown(), move || woken.happened(|_| true)));
     tasks.spawn("retention", retention::run(app.clone(), tasks.shutdown()));
     tasks.spawn("reconcile", reconcile::run(app, tasks.shutdown()));
     tasks.join().await

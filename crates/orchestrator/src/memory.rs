@@ -59,6 +59,8 @@ pub struct Remembered {
     pub restarts: u32,
     /// Why its container cannot be made or changed now.
     pub obstacle: Option<Diagnosis>,
+    /// Why its image may not be started.
+    held: Option<Diagnosis>,
     /// A process that follows recent ends is trusted from then on.
     pub settles_at: Option<DateTime<Utc>>,
     may_start: Option<MayStart>,
@@ -78,6 +80,7 @@ static NOTHING: Remembered = Remembered {
     diagnosis: None,
     restarts: 0,
     obstacle: None,
+    held: None,
     settles_at: None,
     may_start: None,
     probed: None,
@@ -154,6 +157,15 @@ impl Memory {
         let before = std::mem::replace(&mut remembered.obstacle, why.clone());
         // The same refusal again is no news.
         if let Some(why) = why.filter(|it| before.is_none_or(|before| before.reason != it.reason)) {
+            self.incidents.push(Incident::told(service, "", now, why, 0));
+        }
+    }
+
+    /// The scan policy refuses (`why`) or lets its image start.
+    pub fn held(&mut self, service: &str, why: Option<Diagnosis>, now: DateTime<Utc>) {
+        let remembered = self.services.entry(service.to_owned()).or_default();
+        let before = std::mem::replace(&mut remembered.held, why.clone());
+        if let Some(why) = why.filter(|it| before.as_ref() != Some(it)) {
             self.incidents.push(Incident::told(service, "", now, why, 0));
         }
     }

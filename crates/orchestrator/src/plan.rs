@@ -79,6 +79,8 @@ pub struct Judged {
     pub may_start: BTreeMap<String, MayStart>,
     /// From when on a service without probes, which ended lately, counts as ready.
     pub settles_at: BTreeMap<String, DateTime<Utc>>,
+    /// Services whose image must not be started now; what runs already goes on.
+    pub held: BTreeSet<String>,
 }
 
 /// When a service may be started.
@@ -194,6 +196,8 @@ pub enum Wait {
     Image,
     /// Its container is being removed by somebody else.
     Removal,
+    /// The scan policy holds its image back.
+    Scan,
 }
 
 /// What can be done now, and what is waited for.

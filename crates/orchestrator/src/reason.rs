@@ -69,6 +69,13 @@ reasons! {
         "build the image for this host's architecture, with a program for it as its command";
     ScanBlocked = "SCAN_BLOCKED", Retry::Never, "the scan policy stops the image",
         "rebuild the image with the fixed packages, scan it again, or relax the service's policy";
+    ScanPending = "SCAN_PENDING", Retry::Cleared, "its image is being scanned",
+        "wait for the scan; it takes some minutes at most";
+    ScanFindings = "SCAN_FINDINGS", Retry::Cleared, "its image has known vulnerabilities",
+        "rebuild the image with the fixed packages, and scan it again";
+    ScanUnproven = "SCAN_UNPROVEN", Retry::Cleared, "its image has no fresh verdict",
+        "see that Trivy and a fresh database are on the orchestrator's host, or set the scan policy \
+         to off";
     CommandNotFound = "COMMAND_NOT_FOUND", Retry::Never, "the command is not in the image",
         "correct `entrypoint` or `command`, or add the program to the image";
     CommandNotExecutable = "COMMAND_NOT_EXECUTABLE", Retry::Never,

@@ -10,6 +10,7 @@ mod execute;
 mod failpoint;
 mod failures;
 mod fill;
+mod gate;
 mod holder;
 mod lease;
 mod reaper;

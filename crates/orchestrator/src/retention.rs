@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use crate::app::App;
 use crate::db;
 
-/// Operations and failures stay this long.
+/// Operations, failures and verdicts about images stay this long.
 pub const KEPT: TimeDelta = TimeDelta::days(90);
 
 /// From one look to the next.
@@ -39,7 +39,7 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Removes operations and failures that are past their retention; answers how many.
+/// Removes operations, failures and verdicts that are past their retention; answers how many.
 ///
 /// # Errors
 /// Of the database; the next look goes on.
@@ -49,8 +49,9 @@ pub async fn sweep(pool: &PgPool) -> sqlx::Result<u64> {
     for _ in 0..BATCHES_MAX {
         let failures = db::within(db::failure::expire(pool, before, BATCH_MAX)).await?;
         let operations = db::within(db::operation::expire(pool, before, BATCH_MAX)).await?;
-        removed += failures + operations;
-        if failures + operations == 0 {
+        let verdicts = db::within(db::verdict::expire(pool, before, BATCH_MAX)).await?;
+        removed += failures + operations + verdicts;
+        if failures + operations + verdicts == 0 {
             break;
         }
     }

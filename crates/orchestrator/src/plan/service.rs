@@ -70,6 +70,11 @@ pub(super) fn decide(work: &mut Work, service: &Service, scene: &Scene<'_>) {
         return unpinned(work, service, scene);
     };
     let current = current(scene.observed, &service.name, &pinned.hash);
+    let held = scene.judged.held.contains(&service.name);
+    if current.is_none() && held {
+        // What there is is left alone, running or not.
+        return work.wait(service, Wait::Scan);
+    }
     let mut removing = false;
     for container in scene.observed.of(&service.name) {
         removing |= container.state == State::Removing;
@@ -130,6 +135,10 @@ fn keep(
         if !asked && !scene.judged.unhealthy.contains(&service.name) {
             return;
         }
+        if scene.judged.held.contains(&service.name) {
+            // Better the old process than none.
+            return work.wait(service, Wait::Scan);
+        }
         work.stop.push(stop(container, scene.desired));
         if !asked {
             return; // The restart policy decides once it has ended.
@@ -173,6 +182,9 @@ fn may_start(service: &Service, scene: &Scene<'_>) -> Result<(), Wait> {
     }
     match scene.judged.may_start.get(&service.name).copied().unwrap_or(MayStart::Now) {
         MayStart::At(at) if at > scene.now => Err(Wait::Backoff(at)),
+        MayStart::Now | MayStart::At(_) if scene.judged.held.contains(&service.name) => {
+            Err(Wait::Scan)
+        }
         MayStart::Now | MayStart::At(_) => Ok(()),
         MayStart::Never => Err(Wait::GaveUp),
     }

@@ -221,6 +221,34 @@ fn files_are_put_in_place_before_each_start_and_go_with_their_service() {
 }
 
 #[test]
+fn a_service_whose_image_is_held_back_is_left_as_it_is() {
+    let mut world = World::new(desired([service("web")]));
+    world.judged.held.insert("web".to_owned());
+    check(&world, "1. create the network main (10.0.0.0/28)\n1. create the volume data");
+    assert_eq!(world.plan().waits["web"], Wait::Scan);
+    // What runs goes on: another spec, a restart by hand, and a probe that fails must wait.
+    world.judged.held.clear();
+    world.settle(ROUNDS_MAX);
+    world.judged.held.insert("web".to_owned());
+    check(&world, "");
+    assert!(world.plan().waits.is_empty());
+    world.judged.unhealthy.insert("web".to_owned());
+    check(&world, "");
+    assert_eq!(world.plan().waits["web"], Wait::Scan);
+    world.judged.unhealthy.clear();
+    world.desired.pinned.get_mut("web").expect("it is there").hash = hash(2);
+    check(&world, "");
+    assert_eq!(world.plan().waits["web"], Wait::Scan);
+    // What ended is not started.
+    world.desired.pinned.get_mut("web").expect("it is there").hash = hash(1);
+    world.end("web", 1);
+    check(&world, "");
+    assert_eq!(world.plan().waits["web"], Wait::Scan);
+    world.judged.held.clear();
+    check(&world, "1. start web");
+}
+
+#[test]
 fn a_service_whose_image_is_missing_is_left_alone() {
     let mut world = chain();
     world.settle(ROUNDS_MAX);

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::desire::{self, Known};
 use super::execute::Executor;
 use super::failures::Failures;
+use super::gate;
 use super::refusal::Refusal;
 use super::secrets::Secrets;
 use crate::app::{App, Project};
@@ -21,11 +22,12 @@ use crate::db::stack::Stack as Row;
 use crate::health::{self, Health as StackHealth};
 use crate::memory::{Memory, Stored};
 use crate::observe::observe;
-use crate::observed::{Observed, State};
+use crate::observed::{Container, Observed, State};
 use crate::operation::{self, Kind, Outcome};
 use crate::plan::{Desired, Judged, Plan, Step, Wish, current, plan};
 use crate::probe::{Probers, Redact, Snapshot, Target};
 use crate::reason::{Diagnosis, Reason, Retry};
+use crate::scan::Gate;
 use crate::spec::{Probes, Stack};
 use crate::status::Health;
 
@@ -159,12 +161,15 @@ impl Actor {
         self.take_over().await?;
         if self.acts {
             self.memory.look(&desired, &observed, rand::random());
+        }
+        let gates = self.gates(&desired, &observed);
+        if self.acts {
             self.tell(operation.as_ref()).await;
         }
         let probes = self.watch(&desired, &observed);
-        let judged = self.judged(&probes);
+        let judged = self.judged(&probes, &gates);
         let plan = plan(&desired, &observed, &judged, Utc::now());
-        let health = self.publish(&desired, &observed, &plan, &probes);
+        let health = self.publish(&desired, &observed, &plan, &probes, &gates);
         if plan.is_empty() || !self.acts {
             self.settle(operation.as_ref(), &health, &observed).await;
             return Ok(self.idle(&desired, &observed, &plan, operation.is_none()));
@@ -276,8 +281,31 @@ impl Actor {
         probes
     }
 
-    fn judged(&self, probes: &BTreeMap<String, Snapshot>) -> Judged {
+    /// What the scan policy says of each service.
+    fn gates(&mut self, desired: &Desired, observed: &Observed) -> BTreeMap<String, Gate> {
+        if !self.acts || desired.wish != Wish::Running {
+            return BTreeMap::new();
+        }
+        let gates = gate::gates(&self.app, &desired.stack, &self.known.images);
+        for name in desired.stack.services.keys() {
+            let up = observed.of(name).any(Container::is_up);
+            let closed = match gates.get(name) {
+                Some(Gate::Closed(why)) if !up => Some(why.clone()),
+                _ => None,
+            };
+            self.memory.held(name, closed, Utc::now());
+        }
+        gates
+    }
+
+    fn judged(
+        &self,
+        probes: &BTreeMap<String, Snapshot>,
+        gates: &BTreeMap<String, Gate>,
+    ) -> Judged {
         let mut judged = self.memory.judged();
+        let held = gates.iter().filter(|it| it.1.holds());
+        judged.held = held.map(|it| it.0.clone()).collect();
         for (name, snapshot) in probes {
             match snapshot.health {
                 Health::Ready => judged.ready.insert(name.clone()),
@@ -294,10 +322,11 @@ impl Actor {
         observed: &Observed,
         plan: &Plan,
         probes: &BTreeMap<String, Snapshot>,
+        gates: &BTreeMap<String, Gate>,
     ) -> StackHealth {
         let memory = &self.memory;
         let stands_by = !self.acts;
-        let known = health::Known { desired, observed, plan, memory, probes, stands_by };
+        let known = health::Known { desired, observed, plan, memory, probes, gates, stands_by };
         let health = health::health(&known, Utc::now());
         self.project.health.send_if_modified(|last| {
             // The time alone is no news.

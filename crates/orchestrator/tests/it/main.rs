@@ -10,6 +10,7 @@ mod probes;
 mod purge;
 mod repair;
 mod replicas;
+mod scans;
 mod secrets;
 mod stacks;
 mod truth;
