@@ -60,6 +60,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(Path::new(&out).join("descriptors.bin"), descriptors.encode_to_vec())?;
     // Maps keep their order, so that the same spec always has the same bytes and the same hash.
     let builder = tonic_prost_build::configure().btree_map(".commandcenter.orchestrator");
+    // Its own `Debug`, in `secret.rs`, does not show the value.
+    let builder = builder.skip_debug([".commandcenter.orchestrator.v1.PutSecretRequest"]);
     with_json(builder).compile_fds(descriptors)?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use chassis::seal::Keyring;
 use proto::ProjectId;
 use sqlx::PgPool;
 use tokio::sync::{Notify, watch};
@@ -12,6 +13,7 @@ use crate::config::Config;
 use crate::docker;
 use crate::health::Health;
 use crate::logs::Logs;
+use crate::logs::redact::Redactor;
 use crate::naming::Naming;
 use crate::reconcile::{Failpoint, Lease};
 use crate::usage::Usage;
@@ -30,6 +32,8 @@ pub struct App {
     pub lease: Lease,
     /// What services use.
     pub usage: Usage,
+    /// The key that seals secrets.
+    pub keyring: Keyring,
     /// Where tests break off; nowhere otherwise.
     pub failpoint: Failpoint,
     /// Wakes whoever looks for stacks that have no reconciler yet.
@@ -49,12 +53,24 @@ pub(crate) struct Project {
     pub(crate) happened: Notify,
     /// How it does; `None` before the first look.
     pub(crate) health: watch::Sender<Option<Arc<Health>>>,
+    redactor: Mutex<Redactor>,
+}
+
+impl Project {
+    /// What knows the project's secrets; nothing before the first look.
+    pub(crate) fn redactor(&self) -> Redactor {
+        self.redactor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_redactor(&self, redactor: Redactor) {
+        *self.redactor.lock().unwrap_or_else(PoisonError::into_inner) = redactor;
+    }
 }
 
 impl App {
     /// The parts together.
     #[must_use]
-    pub fn new(config: Config, pool: PgPool, failpoint: Failpoint) -> Arc<Self> {
+    pub fn new(config: Config, pool: PgPool, keyring: Keyring, failpoint: Failpoint) -> Arc<Self> {
         let docker = docker::Client::new(config.docker_socket.clone());
         Arc::new(Self {
             lease: Lease::new(),
@@ -63,6 +79,7 @@ impl App {
             pool,
             docker,
             usage: Usage::default(),
+            keyring,
             failpoint,
             stacks_changed: Notify::new(),
             operations: watch::Sender::new(0),

@@ -32,6 +32,9 @@ pub struct Config {
     pub lease_ms: u64,
     /// How often everything is looked at although nothing happened; drawn apart by a fifth.
     pub resync_ms: u64,
+    /// The key that seals secrets, shared by all replicas; made when there is none. `commandcenter
+    /// up` has one of its own.
+    pub seal_key_file: Option<PathBuf>,
     /// Where the services' logs are kept, and how much of them.
     pub logs: logs::Config,
 }
@@ -48,6 +51,7 @@ impl Default for Config {
             root_user,
             lease_ms: 6_000,
             resync_ms: 30_000,
+            seal_key_file: None,
             logs: logs::Config::default(),
         }
     }

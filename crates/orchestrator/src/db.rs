@@ -3,6 +3,7 @@
 pub mod installation;
 pub mod lease;
 pub mod operation;
+pub mod secret;
 pub mod stack;
 pub mod subnet;
 

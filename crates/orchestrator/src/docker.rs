@@ -14,6 +14,7 @@ mod image;
 mod logs;
 mod network;
 mod stats;
+mod toolbox;
 mod volume;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub use event::Event;
 pub use exec::Executed;
 pub use logs::{LogStream, Part};
 pub use network::NewNetwork;
+pub use volume::Found;
 
 /// Calls in flight, at most; streams do not count.
 const CALLS_MAX: usize = 16;

@@ -3,6 +3,7 @@
 mod health;
 mod logs;
 mod operations;
+mod secrets;
 mod stacks;
 mod wire;
 
@@ -15,6 +16,7 @@ use proto::MESSAGE_BYTES_MAX;
 use proto::orchestrator::v1;
 use proto::orchestrator::v1::health_service_server::{HealthService, HealthServiceServer};
 use proto::orchestrator::v1::operation_service_server::{OperationService, OperationServiceServer};
+use proto::orchestrator::v1::secret_service_server::{SecretService, SecretServiceServer};
 use proto::orchestrator::v1::stack_service_server::{StackService, StackServiceServer};
 use tonic::service::RoutesBuilder;
 use tonic::{Request, Response, Status};
@@ -22,11 +24,12 @@ use tonic::{Request, Response, Status};
 use crate::app::App;
 
 /// The services by their full names.
-pub const NAMES: [&str; 4] = [
+pub const NAMES: [&str; 5] = [
     "commandcenter.orchestrator.v1.StackService",
     "commandcenter.orchestrator.v1.HealthService",
     "commandcenter.orchestrator.v1.LogService",
     "commandcenter.orchestrator.v1.OperationService",
+    "commandcenter.orchestrator.v1.SecretService",
 ];
 
 /// What a stream answers.
@@ -42,6 +45,7 @@ pub fn add(routes: &mut RoutesBuilder, app: Arc<App>) {
             .max_encoding_message_size(MESSAGE_BYTES_MAX),
     );
     routes.add_service(HealthServiceServer::new(grpc.clone()));
+    routes.add_service(SecretServiceServer::new(grpc.clone()));
     routes.add_service(OperationServiceServer::new(grpc));
 }
 
@@ -179,5 +183,29 @@ impl OperationService for Grpc {
         request: Request<v1::WatchOperationRequest>,
     ) -> Result<Response<Self::WatchOperationStream>, Status> {
         answer(&self.app, request, operations::watch).await
+    }
+}
+
+#[tonic::async_trait]
+impl SecretService for Grpc {
+    async fn put_secret(
+        &self,
+        request: Request<v1::PutSecretRequest>,
+    ) -> Result<Response<v1::Secret>, Status> {
+        answer(&self.app, request, secrets::put).await
+    }
+
+    async fn list_secrets(
+        &self,
+        request: Request<v1::ListSecretsRequest>,
+    ) -> Result<Response<v1::ListSecretsResponse>, Status> {
+        answer(&self.app, request, secrets::list).await
+    }
+
+    async fn delete_secret(
+        &self,
+        request: Request<v1::DeleteSecretRequest>,
+    ) -> Result<Response<v1::DeleteSecretResponse>, Status> {
+        answer(&self.app, request, secrets::delete).await
     }
 }

@@ -6,7 +6,8 @@
 //! - [`logs`]: one timeline for each service.
 //! - Ways in: [`grpc`]. Ways out: [`db`], [`docker`].
 //! - Decisions, pure: [`plan`], [`memory`] (what happened), [`health`], [`operation`], [`diff`],
-//!   [`subnet`]; [`reconcile`] carries them out.
+//!   [`subnet`], [`files`] (what a service finds in place); [`reconcile`] carries them out.
+//! - Values that only services shall see: [`secret`].
 //! - Verdicts, all pure: [`reason`] (why something is not well, and what follows), [`restart`],
 //!   [`breaker`], [`status`].
 //! - Watching: [`probe`] (whether a service works), [`usage`] (of its limits), [`postmortem`]
@@ -21,6 +22,7 @@ pub mod config;
 pub mod db;
 pub mod diff;
 pub mod docker;
+pub mod files;
 pub mod grpc;
 pub mod health;
 pub mod logs;
@@ -35,6 +37,7 @@ pub mod probe;
 pub mod reason;
 pub mod reconcile;
 pub mod restart;
+pub mod secret;
 pub mod spec;
 pub mod status;
 pub mod subnet;
@@ -43,6 +46,7 @@ pub mod usage;
 use std::sync::Arc;
 
 use chassis::readiness::Readiness;
+use chassis::seal::Keyring;
 use chassis::{Service, Shutdown, Tasks};
 use sqlx::PgPool;
 
@@ -63,6 +67,8 @@ pub struct Parts {
     pub config: Config,
     /// The database.
     pub pool: PgPool,
+    /// Seals secrets.
+    pub keyring: Keyring,
     /// Hears how the service does.
     pub readiness: Readiness,
     /// Where tests break off; the default is nowhere.
@@ -74,9 +80,9 @@ pub struct Parts {
 /// # Errors
 /// When the configuration names no IPv4 network for `orchestrator.subnets`.
 pub fn service(parts: Parts) -> anyhow::Result<Service> {
-    let Parts { config, pool, readiness, failpoint } = parts;
+    let Parts { config, pool, keyring, readiness, failpoint } = parts;
     config.pool()?;
-    let app = App::new(config, pool, failpoint);
+    let app = App::new(config, pool, keyring, failpoint);
     let served = app.clone();
     let service = Service::new(NAME, move |shutdown| run(app.clone(), readiness.clone(), shutdown));
     Ok(service.grpc(&grpc::NAMES, move |routes| grpc::add(routes, served)))

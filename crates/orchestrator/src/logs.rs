@@ -36,7 +36,6 @@ use std::time::Duration;
 use chrono::Utc;
 use futures::Stream;
 use proto::{Failure, ProjectId, Reason};
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::spawn_blocking;
@@ -45,6 +44,7 @@ use crate::docker::Client;
 use project::{Project, Service};
 use query::{Entry, Query};
 use record::{Body, Draft, Kind, Mark};
+use redact::Redactor;
 
 /// Containers that wait for their reader.
 const ATTACH_MAX: usize = 1_024;
@@ -144,18 +144,14 @@ impl Logs {
         .await
     }
 
-    /// Blacks out these values in what a project's services write from now on.
+    /// Blacks out secrets in what a project's services write from now on.
     ///
     /// # Errors
     /// As [`Logs::mark`].
-    pub async fn redact(
-        &self,
-        project: ProjectId,
-        secrets: Vec<SecretString>,
-    ) -> Result<(), Failure> {
+    pub async fn redact(&self, project: ProjectId, redactor: Redactor) -> Result<(), Failure> {
         let logs = self.clone();
         self.blocking(move || {
-            logs.project(project)?.set_redactor(redact::Redactor::new(&secrets));
+            logs.project(project)?.set_redactor(redactor);
             Ok(())
         })
         .await

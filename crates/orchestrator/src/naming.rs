@@ -18,6 +18,8 @@ pub const SERVICE: &str = "cc.service";
 pub const NETWORK: &str = "cc.network";
 /// The volume's name in the stack, on volumes.
 pub const VOLUME: &str = "cc.volume";
+/// The service whose files a volume holds, on volumes that are memory.
+pub const FILES: &str = "cc.files";
 /// The stack's generation that made the container.
 pub const GENERATION: &str = "cc.generation";
 /// What the container was made from.
@@ -60,6 +62,12 @@ impl Naming {
     #[must_use]
     pub fn volume(&self, volume: &str) -> String {
         format!("cc-{}-{volume}", self.project.0.simple())
+    }
+
+    /// The name of the volume that holds a service's files. No volume of a stack has such a name.
+    #[must_use]
+    pub fn files(&self, service: &str) -> String {
+        format!("cc-{}.{service}", self.project.0.simple())
     }
 
     /// What every object of the project carries.

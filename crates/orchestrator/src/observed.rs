@@ -70,6 +70,12 @@ pub struct Container {
 }
 
 impl Container {
+    /// Whether it only holds something for a moment, and is no service's.
+    #[must_use]
+    pub fn is_helper(&self) -> bool {
+        self.service.is_empty()
+    }
+
     /// Whether a process is there that can be asked or stopped.
     #[must_use]
     pub fn is_up(&self) -> bool {
@@ -142,6 +148,8 @@ pub struct Network {
 pub struct Volume {
     /// Its name in Docker, which is also its id.
     pub name: String,
-    /// Its name in the stack.
+    /// Its name in the stack; empty for one that holds files.
     pub volume: String,
+    /// The service whose files it holds; empty for one of the stack's own.
+    pub files_of: String,
 }

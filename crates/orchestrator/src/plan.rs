@@ -17,7 +17,8 @@ use chrono::{DateTime, Utc};
 use ipnet::Ipv4Net;
 use proto::ProjectId;
 
-use crate::observed::{Limits, Observed};
+use crate::files;
+use crate::observed::{Limits, Observed, State, Volume};
 use crate::spec::{Attachment, Condition, Resources, Stack};
 
 pub use order::levels;
@@ -97,22 +98,37 @@ pub enum Step {
     RemoveContainer { service: String, id: String },
     RemoveNetwork { network: String, id: String },
     RemoveVolume { volume: String, name: String },
+    RemoveFiles { service: String, name: String },
     CreateNetwork { network: String, internal: bool, subnet: Ipv4Net },
     CreateVolume { volume: String },
     CreateContainer { service: String },
     Connect { service: String, id: String, attachment: Attachment },
     Update { service: String, id: String, limits: Limits },
+    Fill { service: String },
     Start { service: String, id: String },
 }
 
 impl Step {
+    /// Whether it belongs to a start, which may happen when nothing may be made or removed.
+    #[must_use]
+    pub fn starts(&self) -> bool {
+        match self {
+            Self::Fill { .. } | Self::Start { .. } => true,
+            // A helper has done its part of a start.
+            Self::RemoveContainer { service, .. } => service.is_empty(),
+            _ => false,
+        }
+    }
+
     /// The service that it is about; empty when it is about none.
     #[must_use]
     pub fn service(&self) -> &str {
         match self {
             Self::Stop { service, .. }
             | Self::RemoveContainer { service, .. }
+            | Self::RemoveFiles { service, .. }
             | Self::CreateContainer { service }
+            | Self::Fill { service }
             | Self::Connect { service, .. }
             | Self::Update { service, .. }
             | Self::Start { service, .. } => service,
@@ -130,12 +146,17 @@ impl fmt::Display for Step {
             Self::Stop { service, grace, .. } => {
                 write!(f, "stop {service}, by force after {} s", grace.as_secs())
             }
+            Self::RemoveContainer { service, .. } if service.is_empty() => {
+                f.write_str("remove a helper")
+            }
             Self::RemoveContainer { service, .. } => write!(f, "remove the container of {service}"),
             Self::RemoveNetwork { network, .. } => write!(f, "remove the network {network}"),
             Self::RemoveVolume { volume, .. } => write!(f, "remove the volume {volume}"),
             Self::CreateNetwork { network, subnet, .. } => {
                 write!(f, "create the network {network} ({subnet})")
             }
+            Self::RemoveFiles { service, .. } => write!(f, "remove the files of {service}"),
+            Self::Fill { service } => write!(f, "put the files of {service} in place"),
             Self::CreateVolume { volume } => write!(f, "create the volume {volume}"),
             Self::CreateContainer { service } => write!(f, "create the container of {service}"),
             Self::Connect { service, attachment, .. } => {
@@ -221,6 +242,7 @@ pub fn plan(desired: &Desired, observed: &Observed, judged: &Judged, now: DateTi
         Wish::Running => running(desired, observed, judged, now),
         Wish::Stopped => {
             let mut plan = Plan::default();
+            plan.stage(helpers(observed));
             stop_all(&mut plan, desired, observed);
             plan
         }
@@ -237,7 +259,8 @@ pub fn limits(resources: Resources) -> Limits {
 
 fn running(desired: &Desired, observed: &Observed, judged: &Judged, now: DateTime<Utc>) -> Plan {
     let mut work = service::Work::default();
-    for container in &observed.containers {
+    work.remove = helpers(observed);
+    for container in observed.containers.iter().filter(|it| !it.is_helper()) {
         if !desired.stack.services.contains_key(&container.service) {
             work.discard(container, desired);
         }
@@ -249,12 +272,34 @@ fn running(desired: &Desired, observed: &Observed, judged: &Judged, now: DateTim
     let mut plan = Plan { waits: work.waits, wake_at: work.wake_at, ..Plan::default() };
     plan.stage(work.stop);
     plan.stage(work.remove);
-    plan.stage(remove_networks);
+    plan.stage(remove_networks.into_iter().chain(superfluous_files(desired, observed)).collect());
     plan.stage(create_networks.into_iter().chain(volumes(desired, observed)).collect());
     plan.stage(work.create);
     plan.stage(work.change);
+    plan.stage(work.fill);
     plan.stage(work.start);
     plan
+}
+
+/// Whoever was to be started has started, or the start was broken off.
+fn helpers(observed: &Observed) -> Vec<Step> {
+    let helpers = observed.containers.iter().filter(|it| it.is_helper());
+    helpers.filter(|it| it.state != State::Removing).map(service::remove).collect()
+}
+
+/// Volumes of files that no service has any more.
+fn superfluous_files(desired: &Desired, observed: &Observed) -> impl Iterator<Item = Step> {
+    let services = &desired.stack.services;
+    let needed = |it: &&Volume| services.get(&it.files_of).is_some_and(files::has);
+    files_of(observed).filter(move |it| !needed(it)).map(remove_files)
+}
+
+fn files_of(observed: &Observed) -> impl Iterator<Item = &Volume> {
+    observed.volumes.iter().filter(|it| !it.files_of.is_empty())
+}
+
+fn remove_files(it: &Volume) -> Step {
+    Step::RemoveFiles { service: it.files_of.clone(), name: it.name.clone() }
 }
 
 /// Networks to remove, and networks to make.
@@ -286,6 +331,8 @@ fn removed(desired: &Desired, observed: &Observed, volumes: bool) -> Plan {
     stop_all(&mut plan, desired, observed);
     let containers = observed.containers.iter().map(service::remove);
     plan.stage(containers.collect());
+    // They are empty as soon as nobody runs.
+    plan.stage(files_of(observed).map(remove_files).collect());
     let networks = observed
         .networks
         .iter()
@@ -295,6 +342,7 @@ fn removed(desired: &Desired, observed: &Observed, volumes: bool) -> Plan {
         let volumes = observed
             .volumes
             .iter()
+            .filter(|it| it.files_of.is_empty())
             .map(|it| Step::RemoveVolume { volume: it.volume.clone(), name: it.name.clone() });
         plan.stage(volumes.collect());
     }
@@ -306,7 +354,7 @@ fn stop_all(plan: &mut Plan, desired: &Desired, observed: &Observed) {
     let levels = levels(&desired.stack);
     let level = |service: &str| levels.get(service).copied().unwrap_or(usize::MAX);
     let mut by_level: BTreeMap<usize, Vec<Step>> = BTreeMap::new();
-    for container in observed.containers.iter().filter(|it| it.is_up()) {
+    for container in observed.containers.iter().filter(|it| it.is_up() && !it.is_helper()) {
         let step = service::stop(container, desired);
         by_level.entry(level(&container.service)).or_default().push(step);
     }

@@ -8,8 +8,10 @@ mod desire;
 mod events;
 mod execute;
 mod failpoint;
+mod fill;
 mod lease;
 mod refusal;
+mod secrets;
 
 use std::collections::HashMap;
 use std::sync::Arc;

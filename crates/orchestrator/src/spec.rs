@@ -24,7 +24,7 @@ use std::{
 
 use proto::Failure;
 
-pub use self::{hash::hash, limits::Limits, read::read, write::write};
+pub use self::{hash::hash, limits::Limits, name::is_object, read::read, write::write};
 
 /// Services of one stack, at most.
 pub const SERVICES_MAX: usize = 50;

@@ -8,6 +8,7 @@
 pub mod failure;
 pub mod id;
 pub mod json;
+mod secret;
 pub mod time;
 
 pub use failure::{Failure, Reason};

@@ -55,9 +55,12 @@ const COLUMNS: &str = "project_id, number, generation, version, wish, remove_vol
 ///
 /// # Errors
 /// Of the database.
-pub async fn get(pool: &PgPool, project: ProjectId) -> sqlx::Result<Option<Stack>> {
+pub async fn get(
+    executor: impl sqlx::PgExecutor<'_>,
+    project: ProjectId,
+) -> sqlx::Result<Option<Stack>> {
     let query = format!("SELECT {COLUMNS} FROM orchestrator.stack WHERE project_id = $1");
-    sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(project).fetch_optional(pool).await
+    sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(project).fetch_optional(executor).await
 }
 
 /// Every stack that is or shall be there, or is being removed, with its version.
@@ -163,6 +166,18 @@ pub async fn restart(
         .bind(Json(restarts))
         .fetch_optional(conn)
         .await
+}
+
+/// Something that the stack consists of has changed beside its spec.
+///
+/// # Errors
+/// Of the database.
+pub async fn reconsider(conn: &mut PgConnection, project: ProjectId) -> sqlx::Result<()> {
+    sqlx::query("UPDATE orchestrator.stack SET version = version + 1 WHERE project_id = $1")
+        .bind(project)
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
 /// Remembers which images the names stand for, unless the stack has changed since.

@@ -8,6 +8,7 @@ use bollard::models::{
     RestartPolicy, RestartPolicyNameEnum,
 };
 
+use crate::files::{self, File};
 use crate::naming::Naming;
 use crate::spec::{Attachment, MountKind, Port, Protocol, Service, User};
 
@@ -36,6 +37,8 @@ pub struct NewContainer<'a> {
     pub user: User,
     /// Names its networks and volumes.
     pub naming: Naming,
+    /// The folder of the volume that holds its files, on the daemon's host; empty when it has none.
+    pub folder: String,
 }
 
 /// The request's body. Only one network fits into it before API 1.44; the others are connected
@@ -129,6 +132,8 @@ fn host(new: &NewContainer<'_>) -> HostConfig {
                 ("max-file".to_owned(), LOG_FILES.to_owned()),
             ])),
         }),
+        // Unlike mounts, binds need not be there before the start; each is one file.
+        binds: Some(files::of(service).map(|it| bind(&new.folder, &it)).collect()),
         mounts: Some(service.mounts.iter().filter_map(|it| mount(new, it)).collect()),
         tmpfs: Some(tmpfs(service, new.user)),
         cap_drop: Some(vec!["ALL".to_owned()]),
@@ -150,6 +155,10 @@ fn first_network(new: &NewContainer<'_>, attachment: &Attachment) -> NetworkingC
     let name = new.naming.network(&attachment.network);
     let endpoint = endpoint(&new.service.name, attachment);
     NetworkingConfig { endpoints_config: Some(HashMap::from([(name, endpoint)])) }
+}
+
+fn bind(folder: &str, file: &File<'_>) -> String {
+    format!("{folder}/{}:{}:ro", file.slot, file.target)
 }
 
 fn mount(new: &NewContainer<'_>, mount: &crate::spec::Mount) -> Option<EngineMount> {

@@ -9,10 +9,21 @@ use bollard::query_parameters::{
 };
 
 use super::container::{by_label, gone};
-use super::{CALL_TIMEOUT, CREATE_TIMEOUT, Client, Error, create};
+use super::{CALL_TIMEOUT, CREATE_TIMEOUT, Client, Error, create, toolbox};
 use crate::naming;
 use crate::observed::Volume;
 use crate::spec::User;
+
+/// A volume that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Perhaps not ours.
+    pub labels: HashMap<String, String>,
+    /// Where it lies on the daemon's host.
+    pub folder: String,
+    /// Whether it is memory.
+    pub memory: bool,
+}
 
 impl Client {
     /// The volumes that carry all these labels.
@@ -26,13 +37,14 @@ impl Client {
             .await?;
         let read = |mut it: bollard::models::Volume| Volume {
             volume: it.labels.remove(naming::VOLUME).unwrap_or_default(),
+            files_of: it.labels.remove(naming::FILES).unwrap_or_default(),
             name: it.name,
         };
         Ok(listed.volumes.unwrap_or_default().into_iter().map(read).collect())
     }
 
-    /// Makes a volume; one of that name that is there already is left as it is, and its labels
-    /// are answered.
+    /// Makes a volume, of memory or of the disk; one of that name that is there already is left as
+    /// it is. What is there is answered.
     ///
     /// # Errors
     /// See [`Error`].
@@ -40,16 +52,20 @@ impl Client {
         &self,
         name: &str,
         labels: &BTreeMap<String, String>,
-    ) -> Result<HashMap<String, String>, Error> {
+        memory: bool,
+    ) -> Result<Found, Error> {
         let body = VolumeCreateRequest {
             name: Some(name.to_owned()),
             labels: Some(labels.clone().into_iter().collect()),
+            driver_opts: memory.then(toolbox::memory),
             ..VolumeCreateRequest::default()
         };
         let volume = self
             .call("create volume", CREATE_TIMEOUT, async |it| it.create_volume(body).await)
             .await?;
-        Ok(volume.labels)
+        let options = volume.options;
+        let memory = options.get("type").is_some_and(|it| it == "tmpfs");
+        Ok(Found { labels: volume.labels, folder: volume.mountpoint, memory })
     }
 
     /// Gives a volume's root to `user`: a new volume is root's, and no service is root.

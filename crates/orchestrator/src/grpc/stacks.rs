@@ -33,11 +33,13 @@ pub(super) async fn apply(
 ) -> Result<v1::Operation, Failure> {
     let project = permit(&caller, &request.project_id, Role::Operator)?;
     let stack = read(app, request.spec)?;
-    supported(&stack)?;
     let bytes = spec::write(&stack).encode_to_vec();
     let new = New { kind: Kind::Apply, service: "", actor: &caller.name };
     operate(app, project, new, async |conn| {
-        db::stack::apply(conn, project, &bytes, Utc::now()).await.map(Some)
+        db::secret::lock(conn, project).await.map_err(failure)?;
+        let known = db::secret::list(&mut *conn, project).await.map_err(failure)?;
+        stack.check_secrets(&known.into_iter().map(|it| it.name).collect())?;
+        db::stack::apply(conn, project, &bytes, Utc::now()).await.map(Some).map_err(failure)
     })
     .await
 }
@@ -45,22 +47,6 @@ pub(super) async fn apply(
 fn read(app: &App, spec: Option<v1::StackSpec>) -> Result<Stack, Failure> {
     let spec = spec.ok_or_else(|| Failure::invalid("spec", "spec is missing"))?;
     spec::read(spec, &app.config.limits())
-}
-
-/// Files are declared, and not mounted yet: a service must not start without them.
-fn supported(stack: &Stack) -> Result<(), Failure> {
-    for service in stack.services.values() {
-        for (field, empty) in
-            [("secrets", service.secrets.is_empty()), ("configs", service.configs.is_empty())]
-        {
-            if !empty {
-                let field = format!("services.{}.{field}", service.name);
-                let message = format!("{field} cannot be mounted yet: remove them from the spec");
-                return Err(Failure::invalid(&field, message));
-            }
-        }
-    }
-    Ok(())
 }
 
 pub(super) async fn start(
@@ -99,8 +85,10 @@ async fn wish(
     wish: Wish,
 ) -> Result<v1::Operation, Failure> {
     let new = New { kind, service: "", actor: &caller.name };
-    operate(app, project, new, async |conn| db::stack::wish(conn, project, wish, Utc::now()).await)
-        .await
+    operate(app, project, new, async |conn| {
+        db::stack::wish(conn, project, wish, Utc::now()).await.map_err(failure)
+    })
+    .await
 }
 
 pub(super) async fn restart(
@@ -143,7 +131,7 @@ async fn again(
     let service = if kind == Kind::RestartService { &*services[0] } else { "" };
     let new = New { kind, service, actor: &caller.name };
     operate(app, project, new, async |conn| {
-        db::stack::restart(conn, project, services, Utc::now()).await
+        db::stack::restart(conn, project, services, Utc::now()).await.map_err(failure)
     })
     .await
 }
@@ -153,10 +141,10 @@ async fn operate(
     app: &Arc<App>,
     project: ProjectId,
     new: New<'_>,
-    change: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<Option<Row>>,
+    change: impl AsyncFnOnce(&mut PgConnection) -> Result<Option<Row>, Failure>,
 ) -> Result<v1::Operation, Failure> {
     let mut tx = app.pool.begin().await.map_err(failure)?;
-    let row = change(&mut tx).await.map_err(failure)?;
+    let row = change(&mut tx).await?;
     let row = row.ok_or_else(|| no_stack(project))?;
     let begun = async {
         let operation = db::operation::begin(&mut tx, project, row.version, &new).await?;

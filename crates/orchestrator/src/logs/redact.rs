@@ -3,7 +3,6 @@
 use std::fmt;
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use secrecy::{ExposeSecret as _, SecretString};
 
 /// What stands where a secret stood.
 const MASK: &str = "[redacted]";
@@ -27,11 +26,11 @@ impl Redactor {
     /// One that knows these values. A value of several lines is known by each of its lines, since
     /// that is how it would be written.
     #[must_use]
-    pub fn new(secrets: &[SecretString]) -> Self {
-        let mut values: Vec<&str> = secrets
-            .iter()
-            .flat_map(|secret| secret.expose_secret().lines())
-            .map(str::trim)
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut values: Vec<&[u8]> = secrets
+            .into_iter()
+            .flat_map(|secret| secret.split(|byte| *byte == b'\n'))
+            .map(<[u8]>::trim_ascii)
             .filter(|value| value.len() >= SECRET_BYTES_MIN)
             .collect();
         values.sort_unstable();
@@ -44,7 +43,15 @@ impl Redactor {
         Self { values: Some(built.expect("a project has at most some hundred secrets of 64 KiB")) }
     }
 
-    /// Blacks out every secret in a text.
+    /// A text without secrets.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        self.redact(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Blacks out every secret in a line.
     pub fn redact(&self, text: &mut Vec<u8>) {
         if let Some(values) = &self.values
             && values.is_match(&*text)
@@ -62,7 +69,7 @@ mod tests {
     #[test]
     fn no_known_secret_passes() {
         let secrets = ["hunter2hunter2", "hunter2hunter2-long", "abc", "line one\nline two\n"];
-        let redactor = Redactor::new(&secrets.map(SecretString::from));
+        let redactor = Redactor::new(secrets.map(str::as_bytes));
         let table = [
             ("login hunter2hunter2!", "login [redacted]!"),
             ("hunter2hunter2-long", "[redacted]"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::{Desired, Judged, MayStart, Pinned, Step, Wait, limits};
+use crate::files;
 use crate::naming::Naming;
 use crate::observed::{Container, Observed, State};
 use crate::spec::{Condition, Dependency, Service};
@@ -29,6 +30,7 @@ pub(super) struct Work {
     pub(super) remove: Vec<Step>,
     pub(super) create: Vec<Step>,
     pub(super) change: Vec<Step>,
+    pub(super) fill: Vec<Step>,
     pub(super) start: Vec<Step>,
     pub(super) waits: BTreeMap<String, Wait>,
     pub(super) wake_at: Option<DateTime<Utc>>,
@@ -136,7 +138,12 @@ fn keep(
         return;
     }
     match may_start(service, scene) {
-        Ok(()) => work.start.push(Step::Start { service: name(), id: id() }),
+        Ok(()) => {
+            if files::has(service) {
+                work.fill.push(Step::Fill { service: name() });
+            }
+            work.start.push(Step::Start { service: name(), id: id() });
+        }
         Err(wait) => work.wait(service, wait),
     }
 }

@@ -181,6 +181,32 @@ fn a_one_shot_that_succeeded_is_not_run_again_and_frees_its_dependents() {
 }
 
 #[test]
+fn files_are_put_in_place_before_each_start_and_go_with_their_service() {
+    let mut web = service("web");
+    web.secrets.push(world::secret());
+    let mut world = World::new(desired([web]));
+    world.round();
+    check(&world, "1. put the files of web in place\n2. start web");
+    world.round();
+    check(&world, "1. remove a helper");
+    world.round();
+    check(&world, "");
+    world.end("web", 1);
+    check(&world, "1. put the files of web in place\n2. start web");
+    world.settle(ROUNDS_MAX);
+    world.desired.stack.services.get_mut("web").expect("it is there").secrets.clear();
+    check(&world, "1. remove the files of web");
+    world.desired.wish = Wish::Removed { volumes: false };
+    check(
+        &world,
+        "1. stop web, by force after 10 s\n\
+         2. remove the container of web\n\
+         3. remove the files of web\n\
+         4. remove the network main",
+    );
+}
+
+#[test]
 fn a_service_whose_image_is_missing_is_left_alone() {
     let mut world = chain();
     world.settle(ROUNDS_MAX);

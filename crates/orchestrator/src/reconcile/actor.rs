@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::desire::{self, Known};
 use super::execute::Executor;
 use super::refusal::Refusal;
+use super::secrets::Secrets;
 use crate::app::{App, Project};
 use crate::db;
 use crate::db::operation::Operation;
@@ -50,6 +51,7 @@ pub(super) struct Actor {
     row: Option<Row>,
     stack: Option<(i64, Stack)>,
     known: Known,
+    secrets: Secrets,
     probers: Probers,
     /// Plans in a row that had something to do.
     busy: u32,
@@ -79,6 +81,7 @@ impl Actor {
             row: None,
             stack: None,
             known: Known::default(),
+            secrets: Secrets::default(),
             probers: Probers::default(),
             busy: 0,
             refused: 0,
@@ -130,13 +133,14 @@ impl Actor {
         let stack = self.stack(&row)?;
         let naming = self.app.naming(self.id);
         let observed = observe(&self.app.docker, &naming).await?;
-        for it in &observed.containers {
+        let vault = self.secrets.learn(&self.app, &self.project, &row).await?;
+        for it in observed.containers.iter().filter(|it| !it.is_helper() && self.secrets.told()) {
             self.app.logs.attach(self.id, &it.service, &it.id, &self.app.docker);
         }
         let user = self.app.config.user(row.number);
         self.learn(&row, &stack).await?;
         self.measure(&stack, &observed);
-        let desired = desire::desired(&row, &stack, &self.known, user);
+        let desired = desire::desired(&row, &stack, &self.known, &vault.versions(), user);
         self.memory.look(&desired, &observed, rand::random());
         let probes = self.watch(&desired, &observed);
         let judged = self.judged(&probes);
@@ -153,6 +157,8 @@ impl Actor {
             naming,
             desired: &desired,
             observed: &observed,
+            vault: &vault,
+            redactor: &self.project.redactor(),
             user,
             operation: operation_id,
         };
@@ -235,8 +241,8 @@ impl Actor {
                 address: container.address(),
                 docker: self.app.docker.clone(),
             };
-            // No secret reaches a container yet, so none can come out of one.
-            let redact: Redact = Arc::new(str::to_owned);
+            let project = self.project.clone();
+            let redact: Redact = Arc::new(move |text| project.redactor().text(text));
             self.probers.follow(target, &service.probes, started_at, redact);
             asked.insert(container.id.as_str());
             if let Some(snapshot) = self.probers.snapshot(&container.id) {
@@ -318,7 +324,7 @@ impl Actor {
             if let Some(service) = service {
                 let why = refusal.diagnosis.clone();
                 match refusal.step {
-                    Step::Start { .. } => {
+                    Step::Fill { .. } | Step::Start { .. } => {
                         self.memory.refused(service, why, Utc::now(), rand::random());
                     }
                     _ => self.memory.obstructed(&service.name, Some(why)),
@@ -339,7 +345,9 @@ impl Actor {
             if !stood && !step.service().is_empty() {
                 self.memory.obstructed(step.service(), None);
             }
-            if let Step::Start { service, id } = step {
+            if let Step::Start { service, id } = step
+                && !stood
+            {
                 let again = observed.of(service).any(|it| it.id == *id && it.started_at.is_some());
                 self.memory.started(service, again);
             }
@@ -418,7 +426,8 @@ impl Actor {
             return Next::Wait(UNREACHABLE_INTERVAL);
         }
         // A start that was refused waits by its own rule; everything else waits here.
-        if refusals.iter().all(|it| matches!(it.step, Step::Start { .. })) {
+        let starts = |it: &Refusal| matches!(it.step, Step::Fill { .. } | Step::Start { .. });
+        if refusals.iter().all(starts) {
             return Next::Again;
         }
         self.refused += 1;

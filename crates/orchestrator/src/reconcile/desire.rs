@@ -31,10 +31,16 @@ pub(super) fn stack(row: &Row) -> anyhow::Result<Stack> {
 }
 
 /// Puts the wish together.
-pub(super) fn desired(row: &Row, stack: &Stack, known: &Known, user: User) -> Desired {
+pub(super) fn desired(
+    row: &Row,
+    stack: &Stack,
+    known: &Known,
+    secrets: &BTreeMap<String, u32>,
+    user: User,
+) -> Desired {
     let pin = |service: &Service| {
         let image = known.images.get(&service.name)?.clone();
-        let hash = hash(service, stack, &image, user);
+        let hash = hash(service, stack, &image, secrets, user);
         let restart_after = row.restart_after.get(&service.name).copied();
         Some((service.name.clone(), Pinned { image, hash, restart_after }))
     };
@@ -50,11 +56,17 @@ pub(super) fn desired(row: &Row, stack: &Stack, known: &Known, user: User) -> De
 }
 
 /// Of the container: the service, who it is, and what its networks are like.
-fn hash(service: &Service, stack: &Stack, image: &str, user: User) -> String {
+fn hash(
+    service: &Service,
+    stack: &Stack,
+    image: &str,
+    secrets: &BTreeMap<String, u32>,
+    user: User,
+) -> String {
     let mut effective = service.clone();
     effective.hardening.user.get_or_insert(user);
     let mut sha = Sha256::new();
-    sha.update(spec::hash(&effective, &stack.configs, image, &BTreeMap::new()));
+    sha.update(spec::hash(&effective, &stack.configs, image, secrets));
     for attachment in &service.networks {
         let internal = stack.networks.get(&attachment.network).is_some_and(|it| it.internal);
         sha.update([u8::from(internal)]);

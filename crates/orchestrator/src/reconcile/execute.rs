@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use proto::OperationId;
 
-use super::refusal::Refusal;
+use super::refusal::{Fault, Refusal};
 use crate::app::App;
 use crate::db;
 use crate::docker::{Error, NewContainer, NewNetwork};
+use crate::logs::redact::Redactor;
 use crate::naming::{self, Naming};
 use crate::observed::{Container, Observed};
 use crate::operation::StepState;
 use crate::plan::{Desired, Plan, Step};
+use crate::secret::Vault;
 use crate::spec::{MountKind, User};
 
 /// What steps need.
@@ -21,6 +23,10 @@ pub(super) struct Executor<'a> {
     pub(super) naming: Naming,
     pub(super) desired: &'a Desired,
     pub(super) observed: &'a Observed,
+    /// Opens secrets.
+    pub(super) vault: &'a Vault,
+    /// Knows them.
+    pub(super) redactor: &'a Redactor,
     /// Who services are that do not say.
     pub(super) user: User,
     /// Where steps are noted.
@@ -49,8 +55,7 @@ impl Executor<'_> {
     }
 
     fn may(&self, step: &Step) -> bool {
-        let start = matches!(step, Step::Start { .. });
-        self.app.lease.may_change() || (start && self.app.lease.may_start())
+        self.app.lease.may_change() || (step.starts() && self.app.lease.may_start())
     }
 
     async fn step(&self, step: &Step) -> Result<(), Refusal> {
@@ -59,7 +64,7 @@ impl Executor<'_> {
         self.app.failpoint.pass().await;
         let (text, state) = match &done {
             Ok(()) => (step.to_string(), StepState::Done),
-            Err(error) => (format!("{step}: {error}"), StepState::Failed),
+            Err(fault) => (self.redactor.text(&format!("{step}: {fault}")), StepState::Failed),
         };
         let (project, service) = (self.desired.project, step.service());
         tracing::info!(project.id = %project, service, state = state.as_str(), "{text}");
@@ -70,12 +75,12 @@ impl Executor<'_> {
             }
             self.app.operations.send_modify(|it| *it += 1);
         }
-        done.map_err(|error| Refusal::new(step, &error))
+        done.map_err(|fault| Refusal::new(step, &fault, text))
     }
 
-    async fn call(&self, step: &Step) -> Result<(), Error> {
+    async fn call(&self, step: &Step) -> Result<(), Fault> {
         let docker = &self.app.docker;
-        match step {
+        let done = match step {
             Step::Stop { id, grace, .. } => match docker.stop_container(id, *grace).await {
                 // A frozen process cannot hear that it shall stop.
                 Err(Error::Refused { message, .. }) if message.contains("paused") => {
@@ -86,7 +91,10 @@ impl Executor<'_> {
             },
             Step::RemoveContainer { id, .. } => docker.remove_container(id).await,
             Step::RemoveNetwork { id, .. } => docker.remove_network(id).await,
-            Step::RemoveVolume { name, .. } => docker.remove_volume(name).await,
+            Step::RemoveVolume { name, .. } | Step::RemoveFiles { name, .. } => {
+                docker.remove_volume(name).await
+            }
+            Step::Fill { service } => return self.fill(service).await,
             Step::CreateNetwork { network, internal, subnet } => {
                 let name = self.naming.network(network);
                 let labels = self.labels(naming::NETWORK, network);
@@ -104,10 +112,15 @@ impl Executor<'_> {
                 self.own_volumes(service, id).await?;
                 docker.start_container(id).await
             }
-        }
+        };
+        done.map_err(Fault::from)
     }
 
-    fn labels(&self, key: &str, value: &str) -> std::collections::BTreeMap<String, String> {
+    pub(super) fn labels(
+        &self,
+        key: &str,
+        value: &str,
+    ) -> std::collections::BTreeMap<String, String> {
         let mut labels = self.naming.labels();
         labels.insert(key.to_owned(), value.to_owned());
         labels
@@ -116,8 +129,9 @@ impl Executor<'_> {
     async fn create_volume(&self, volume: &str) -> Result<(), Error> {
         let name = self.naming.volume(volume);
         let labels = self.labels(naming::VOLUME, volume);
-        let found = self.app.docker.create_volume(&name, &labels).await?;
-        if self.naming.owns(|key| found.get(key)) { Ok(()) } else { Err(taken("volume", &name)) }
+        let found = self.app.docker.create_volume(&name, &labels, false).await?;
+        let ours = self.naming.owns(|key| found.labels.get(key));
+        if ours { Ok(()) } else { Err(taken("volume", &name)) }
     }
 
     /// Makes a service's container. When its name is taken, by an attempt whose answer was lost
@@ -136,6 +150,7 @@ impl Executor<'_> {
             service,
             user: service.hardening.user.unwrap_or(self.user),
             naming: self.naming,
+            folder: self.folder(service).await?,
         };
         let docker = &self.app.docker;
         match docker.create_container(&new).await {
@@ -177,7 +192,7 @@ impl Executor<'_> {
 }
 
 /// A stranger's object has our name.
-fn taken(what: &'static str, name: &str) -> Error {
+pub(super) fn taken(what: &'static str, name: &str) -> Error {
     Error::Refused {
         what: "create",
         status: 409,

@@ -14,7 +14,8 @@ pub(super) fn is_service(name: &str) -> bool {
 }
 
 /// Of a network, volume, config or secret: also upper-case letters and `.`.
-pub(super) fn is_object(name: &str) -> bool {
+#[must_use]
+pub fn is_object(name: &str) -> bool {
     let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     is_made_of(name, rest) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
 }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use orchestrator::Failpoint;
 use proto::orchestrator::v1;
-use testkit::eventually;
+use testkit::{eventually, eventually_eq};
 
 use crate::world::{World, after, stack};
 
-/// Points of a first apply of [`spec`]: a network, a volume, two containers and two starts, one
-/// point before and one after each.
-const POINTS: u32 = 12;
+/// Points of a first apply of [`spec`]: a network, a volume, two containers, a place for files,
+/// two starts and the removal of a helper, one point before and one after each, and one within the
+/// filling.
+const POINTS: u32 = 17;
 
 /// After the return, a stack is as it shall be within this time.
 const CONVERGED: Duration = Duration::from_secs(10);
@@ -25,8 +26,10 @@ fn spec(world: &World) -> v1::StackSpec {
     }];
     let mut web = world.service("web", "wait");
     web.depends_on = vec![after("store", "started")];
+    web.configs = vec![v1::ConfigMount { name: "web".to_owned(), ..v1::ConfigMount::default() }];
     let volumes = vec![v1::VolumeSpec { name: "data".to_owned() }];
-    v1::StackSpec { volumes, ..stack([store, web]) }
+    let configs = vec![v1::ConfigSpec { name: "web".to_owned(), content: b"listen".to_vec() }];
+    v1::StackSpec { volumes, configs, ..stack([store, web]) }
 }
 
 /// Kills the orchestrator at the point, returns, and waits until all is well.
@@ -46,11 +49,16 @@ async fn killed_at(point: u32) {
     })
     .await;
     assert_eq!(ended.state, "succeeded", "at point {point}: {ended:#?}");
+    // A helper that a kill left behind goes, and with it nothing that is needed.
+    eventually_eq(CONVERGED, 2, || async { world.containers("{{.State}}").await.len() }).await;
     assert_eq!(world.containers("{{.State}}").await, ["running", "running"], "at {point}");
+    let web = world.ids("web").await.remove(0);
+    let has = ["exec", &web, "/chaosd", "has", "path=/web"];
+    world.docker.run(&has).await;
     assert_eq!((world.ids("store").await.len(), world.ids("web").await.len()), (1, 1));
     assert_eq!(world.names("network").await.len(), 1, "at point {point}");
     let now = world.names("volume").await;
-    assert!(now.len() == 1 && volumes.iter().all(|it| now.contains(it)), "at point {point}");
+    assert!(now.len() == 2 && volumes.iter().all(|it| now.contains(it)), "at point {point}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,12 +12,12 @@ use orchestrator::docker::Client;
 use orchestrator::logs::frame::Output;
 use orchestrator::logs::query::{Entry, Query, Shown};
 use orchestrator::logs::record::{Event, Kind, Mark, Record};
+use orchestrator::logs::redact::Redactor;
 use orchestrator::logs::{Config, Logs};
 use proto::orchestrator::v1;
 use proto::orchestrator::v1::log_record;
 use proto::orchestrator::v1::log_service_client::LogServiceClient;
 use proto::{Failure, ProjectId, Reason};
-use secrecy::SecretString;
 use testkit::{Docker, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -207,8 +207,8 @@ async fn lines_of_every_shape_come_as_they_were_written_and_secrets_do_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let running = Running::start(folder.path());
     let project = ProjectId::generate();
-    eventually(DEADLINE, || running.logs.redact(project, vec![SecretString::from("hunter2-x")]))
-        .await;
+    let redactor = Redactor::new([&b"hunter2-x"[..]]);
+    eventually(DEADLINE, || running.logs.redact(project, redactor.clone())).await;
     let cases: [(&[&str], String); 6] = [
         (&["long", "bytes=40000"], "x".repeat(40_000)),
         (&["print", "hex=016f6e650a"], "\u{1}one".to_owned()),

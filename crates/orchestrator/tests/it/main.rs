@@ -7,6 +7,7 @@ mod logs;
 mod probes;
 mod repair;
 mod replicas;
+mod secrets;
 mod stacks;
 mod usage;
 mod world;

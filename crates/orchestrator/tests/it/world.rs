@@ -10,6 +10,7 @@ use chassis::caller::{Caller, Role, Scope};
 use chassis::config::Secret;
 use chassis::grpc::{AuthedChannel, channel, with_token};
 use chassis::readiness::Readiness;
+use chassis::seal::Keyring;
 use orchestrator::{Config, Failpoint, Parts, SCHEMA, db, logs, service};
 use proto::orchestrator::v1;
 use proto::orchestrator::v1::health_service_client::HealthServiceClient;
@@ -36,7 +37,8 @@ pub(crate) struct World {
     pub(crate) project: ProjectId,
     pub(crate) image: String,
     pub(crate) config: Config,
-    _logs: tempfile::TempDir,
+    keyring: Keyring,
+    _folder: tempfile::TempDir,
 }
 
 /// One orchestrator.
@@ -74,14 +76,15 @@ impl World {
             .await
             .expect("the owner is set");
         let folder = tempfile::tempdir().expect("a folder");
-        let logs = logs::Config { folder: folder.path().to_owned(), ..logs::Config::default() };
+        let logs = logs::Config { folder: folder.path().join("logs"), ..logs::Config::default() };
         Self {
             image: docker.chaosd().await,
             docker,
             pool,
             project: ProjectId::generate(),
             config: Config { lease_ms: 1_500, subnets: subnets(), logs, ..Config::default() },
-            _logs: folder,
+            keyring: Keyring::open_or_create(&folder.path().join("seal.key")).expect("a key"),
+            _folder: folder,
             running: None,
         }
     }
@@ -92,6 +95,7 @@ impl World {
         let service = service(Parts {
             config: self.config.clone(),
             pool: self.pool.clone(),
+            keyring: self.keyring.clone(),
             readiness: readiness.clone(),
             failpoint,
         })

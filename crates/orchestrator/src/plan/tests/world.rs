@@ -7,7 +7,8 @@ use crate::naming::Naming;
 use crate::observed::{Container, Endpoint, Network, State, Volume};
 use crate::spec;
 use crate::spec::{
-    Hardening, Probes, Restart, RestartPolicy, Scan, ScanPolicy, Service, Severity, Stop,
+    Hardening, Probes, Restart, RestartPolicy, Scan, ScanPolicy, SecretMount, Service, Severity,
+    Stop,
 };
 
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub(super) struct World {
     pub(super) observed: Observed,
     pub(super) judged: Judged,
     pub(super) now: DateTime<Utc>,
+    /// Services whose files are in place for a start.
+    filled: BTreeSet<String>,
     next_id: u32,
 }
 
@@ -60,6 +63,14 @@ pub(super) fn service(name: &str) -> Service {
     }
 }
 
+pub(super) fn secret() -> SecretMount {
+    SecretMount {
+        name: "password".to_owned(),
+        target: "/run/secrets/password".to_owned(),
+        mode: 0o400,
+    }
+}
+
 /// A stack of these services with one network and one volume, wished to run.
 pub(super) fn desired(services: impl IntoIterator<Item = Service>) -> Desired {
     let services: BTreeMap<_, _> = services.into_iter().map(|it| (it.name.clone(), it)).collect();
@@ -83,7 +94,7 @@ pub(super) fn desired(services: impl IntoIterator<Item = Service>) -> Desired {
 impl World {
     pub(super) fn new(desired: Desired) -> Self {
         let (observed, judged) = (Observed::default(), Judged::default());
-        Self { desired, observed, judged, now: now(), next_id: 1 }
+        Self { desired, observed, judged, now: now(), filled: BTreeSet::new(), next_id: 1 }
     }
 
     pub(super) fn plan(&self) -> Plan {
@@ -161,7 +172,7 @@ impl World {
             | Step::Update { id, .. }
             | Step::Start { id, .. } => self.observed.containers.iter().any(|it| it.id == *id),
             Step::RemoveNetwork { id, .. } => self.observed.networks.iter().any(|it| it.id == *id),
-            Step::RemoveVolume { name, .. } => {
+            Step::RemoveVolume { name, .. } | Step::RemoveFiles { name, .. } => {
                 self.observed.volumes.iter().any(|it| it.name == *name)
             }
             _ => true,
@@ -212,23 +223,45 @@ impl World {
                     subnet: Some(*subnet),
                 });
             }
-            Step::CreateVolume { volume } => self
-                .observed
-                .volumes
-                .push(Volume { name: naming.volume(volume), volume: volume.clone() }),
-            Step::CreateContainer { service } => self.create(service),
+            Step::CreateVolume { volume } => self.observed.volumes.push(Volume {
+                name: naming.volume(volume),
+                volume: volume.clone(),
+                files_of: String::new(),
+            }),
+            Step::CreateContainer { service } => {
+                self.files(&naming, service);
+                self.create(service);
+            }
+            Step::Fill { service } => {
+                self.files(&naming, service);
+                let mut helper = self.blank("", &self.desired.stack.services[service]);
+                helper.id = self.id();
+                helper.service = String::new();
+                helper.state = State::Running;
+                self.observed.containers.push(helper);
+                self.filled.insert(service.clone());
+            }
             Step::RemoveContainer { id, .. } => {
+                let helper = self.observed.containers.iter().find(|it| it.id == *id);
+                if helper.is_some_and(Container::is_helper) {
+                    // What was filled and not started yet is lost.
+                    self.filled.clear();
+                }
                 self.observed.containers.retain(|it| it.id != *id);
             }
             Step::RemoveNetwork { id, .. } => self.observed.networks.retain(|it| it.id != *id),
-            Step::RemoveVolume { name, .. } => self.observed.volumes.retain(|it| it.name != *name),
+            Step::RemoveVolume { name, .. } | Step::RemoveFiles { name, .. } => {
+                self.observed.volumes.retain(|it| it.name != *name)
+            }
             Step::Stop { id, .. } => {
                 let container = self.container(id);
                 container.state = State::Exited;
                 container.exit_code = 143;
                 container.finished_at = Some(now);
             }
-            Step::Start { id, .. } => {
+            Step::Start { id, service } => {
+                let files = files::has(&self.desired.stack.services[service]);
+                assert!(!files || self.filled.remove(service), "{service} starts without files");
                 let container = self.container(id);
                 container.state = State::Running;
                 container.started_at = Some(now);
@@ -239,6 +272,15 @@ impl World {
                 let name = naming.network(&attachment.network);
                 self.container(id).networks.insert(name, endpoint);
             }
+        }
+    }
+
+    fn files(&mut self, naming: &Naming, service: &str) {
+        let name = naming.files(service);
+        let declared = files::has(&self.desired.stack.services[service]);
+        if declared && !self.observed.volumes.iter().any(|it| it.files_of == service) {
+            let files_of = service.to_owned();
+            self.observed.volumes.push(Volume { name, volume: String::new(), files_of });
         }
     }
 

@@ -37,7 +37,13 @@ fn secret_target(name: &str, target: String, mut at: At<'_>) -> String {
     };
     let inside = name::path(&target).filter(|path| path.starts_with(SECRETS_DIR));
     at.check(inside.is_some(), || format!("must be a file below {SECRETS_DIR}, not {target:?}"));
+    mountable(&target, at);
     inside.unwrap_or(target)
+}
+
+/// The Engine's short form of a mount has colons between its parts.
+fn mountable(target: &str, mut at: At<'_>) {
+    at.check(!target.contains(':'), || format!("must not have a colon, as {target:?} has"));
 }
 
 pub(super) fn configs(wire: Vec<v1::ConfigMount>, at: &mut At<'_>) -> Vec<ConfigMount> {
@@ -53,6 +59,7 @@ pub(super) fn configs(wire: Vec<v1::ConfigMount>, at: &mut At<'_>) -> Vec<Config
         at.field("target").check(path.is_some(), || {
             format!("must be an absolute path of a file, not {target:?}")
         });
+        mountable(&target, at.field("target"));
         let mode = mode(config.mode, defaults::CONFIG_MODE, at.field("mode"));
         configs.push(ConfigMount { name: config.name, target: path.unwrap_or(target), mode });
     }
