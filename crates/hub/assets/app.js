@@ -128,6 +128,10 @@ function badge(field, state) {
   field.replaceChildren(span);
 }
 
+// What only some pages need.
+if ($("[data-live], [data-poll]")) import("/assets/live.js");
+if ($("[data-log]")) import("/assets/log.js");
+
 // A schedule in words while it is typed.
 const preview = $("#schedule-preview");
 if (preview) {

@@ -2,7 +2,7 @@
 
 mod model;
 
-pub(crate) use model::{ProbeOutput, ServiceHealth, StackHealth};
+pub(crate) use model::{ProbeOutput, StackHealth};
 
 use futures::{Stream, StreamExt as _};
 use proto::{Failure, orchestrator::v1 as wire};

@@ -15,6 +15,7 @@
 //! Invariants: every route but sign-in and assets needs a caller; a secret is stored as a hash
 //! only; every write that goes through the hub is recorded in the audit log.
 
+mod ansi;
 mod app;
 mod audit;
 mod bootstrap;

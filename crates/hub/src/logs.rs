@@ -18,6 +18,9 @@ use crate::{
 /// Records that one answer holds at most.
 pub(crate) const TAIL_MAX: u32 = 10_000;
 
+/// Records of each service that are shown before one that a link leads to.
+const CONTEXT: u64 = 50;
+
 /// Which records.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query {
@@ -45,6 +48,18 @@ impl Query {
         );
         Err(Failure::invalid("tail", text))
     }
+}
+
+/// A cursor some records before another one, so that it and what led to it come after: numbers
+/// grow by one in each service. What is no cursor stays as it is, for the orchestrator to refuse.
+pub(crate) fn before(cursor: &str) -> String {
+    let back = |part: &str| {
+        let (service, sequence) = part.split_once(':')?;
+        let sequence = sequence.parse::<u64>().ok()?.saturating_sub(CONTEXT);
+        Some(format!("{service}:{sequence}"))
+    };
+    let parts: Option<Vec<String>> = cursor.split(',').map(back).collect();
+    parts.map_or_else(|| cursor.to_owned(), |parts| parts.join(","))
 }
 
 /// A time as callers write it; none when they write nothing.

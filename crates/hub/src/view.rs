@@ -42,6 +42,42 @@ pub(crate) fn day(at: &DateTime<Utc>) -> Markup {
     Markup(format!("<time datetime=\"{day}\">{day}</time>"))
 }
 
+/// A size with one unit.
+pub(crate) fn bytes(value: &u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut size, mut unit) = (*value as f64, 0);
+    while size >= 1_024.0 && unit + 1 < UNITS.len() {
+        size /= 1_024.0;
+        unit += 1;
+    }
+    let digits = usize::from(unit > 0 && size < 10.0);
+    format!("{size:.digits$} {}", UNITS[unit])
+}
+
+/// How much of a limit is used, and the most that was; without a limit there is nothing to draw.
+pub(crate) fn bar(used: &u64, peak: &u64, limit: &u64) -> Markup {
+    if *limit == 0 {
+        return Markup(String::new());
+    }
+    let part = |value: &u64| (*value as f64 / *limit as f64 * 100.0).min(100.0);
+    let look = match part(used) {
+        ..80.0 => "",
+        80.0..95.0 => " warn",
+        _ => " bad",
+    };
+    let mark = match part(peak) {
+        peak if peak > part(used) => {
+            format!("<rect class=\"peak\" x=\"{:.1}\" width=\"1\" height=\"8\"/>", peak - 1.0)
+        }
+        _ => String::new(),
+    };
+    Markup(format!(
+        "<svg class=\"bar{look}\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" \
+         aria-hidden=\"true\"><rect class=\"used\" width=\"{:.1}\" height=\"8\"/>{mark}</svg>",
+        part(used)
+    ))
+}
+
 /// A number with thin groups of three, to be read at a glance.
 pub(crate) fn number(value: &u64) -> String {
     let digits = value.to_string();
@@ -73,14 +109,17 @@ pub(crate) fn score(value: &f64) -> String {
 /// A state as an icon and a word, so that colour never tells alone.
 pub(crate) fn badge(state: &str) -> Markup {
     let (class, icon) = match state {
-        "ready" | "fresh" | "done" | "active" | "accepted" | "works" => ("good", "✓"),
+        "ready" | "fresh" | "done" | "active" | "accepted" | "works" | "succeeded" | "success"
+        | "clean" | "kept" | "hardened" => ("good", "✓"),
         "running" | "starting" | "building" => ("busy", "▸"),
         "queued" | "new" | "stopping" | "waiting" => ("calm", "○"),
-        "degraded" | "overdue" | "held" | "deleting" | "rate_limited" | "transient" => {
-            ("warn", "!")
-        }
-        "failed" | "failing" | "dead" | "permanent" | "crashed" => ("bad", "✕"),
-        "paused" | "yielded" | "cancelled" | "retired" | "revoked" | "expired" => ("calm", "‖"),
+        "degraded" | "overdue" | "held" | "deleting" | "rate_limited" | "transient" | "stale"
+        | "excepted" => ("warn", "!"),
+        "failed" | "failing" | "dead" | "permanent" | "crashed" | "failure" | "findings"
+        | "broken" => ("bad", "✕"),
+        "paused" | "yielded" | "cancelled" | "retired" | "revoked" | "expired" | "stopped"
+        | "superseded" | "removed" => ("calm", "‖"),
+        "unknown" => ("warn", "?"),
         _ => ("calm", "·"),
     };
     let word: String = state.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
@@ -141,6 +180,20 @@ mod tests {
         check(3 * 3_600, "3 h ago");
         check(5 * 86_400, "5 days ago");
         check(400 * 86_400, "13 months ago");
+    }
+
+    #[test]
+    fn sizes_have_one_unit_and_bars_end_at_the_limit() {
+        for (value, text) in
+            [(0, "0 B"), (1_023, "1023 B"), (1_536, "1.5 KiB"), (64 << 20, "64 MiB")]
+        {
+            assert_eq!(bytes(&value), text);
+        }
+        assert!(bar(&1, &1, &0).0.is_empty());
+        assert!(
+            bar(&300, &400, &200).0.contains("bar bad") && !bar(&300, &400, &200).0.contains("300")
+        );
+        assert!(bar(&10, &50, &100).0.contains("x=\"49.0\""));
     }
 
     #[test]

@@ -5,16 +5,24 @@ mod dead_letters;
 mod docs;
 mod documents;
 mod errors;
+mod failures;
 mod form;
 mod frame;
 mod jobs;
+mod logs;
+mod operations;
 mod overview;
 mod preferences;
+mod project;
 mod projects;
+mod resources;
 mod search;
+mod secrets;
+mod security;
 mod sign_in;
 mod source_form;
 mod sources;
+mod stack;
 mod tokens;
 mod users;
 
@@ -51,6 +59,17 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/dead-letters/{action}", post(dead_letters::act))
         .route("/projects", get(projects::list).post(projects::create))
         .route("/projects/delete", post(projects::delete))
+        .route("/projects/{slug}", get(stack::show))
+        .route("/projects/{slug}/stack/{act}", get(stack::back).post(stack::act))
+        .route("/projects/{slug}/services/{service}/restart", post(stack::restart))
+        .route("/projects/{slug}/logs", get(logs::show))
+        .route("/projects/{slug}/resources", get(resources::show))
+        .route("/projects/{slug}/operations", get(operations::list))
+        .route("/projects/{slug}/failures", get(failures::list))
+        .route("/projects/{slug}/secrets", get(secrets::list).post(secrets::put))
+        .route("/projects/{slug}/secrets/{name}/delete", post(secrets::delete))
+        .route("/projects/{slug}/security", get(security::show).post(security::scan))
+        .route("/operations/{id}", get(operations::show))
         .route("/users", get(users::list).post(users::create))
         .route("/users/{id}", get(users::show).post(users::save))
         .route("/users/{id}/delete", post(users::delete))

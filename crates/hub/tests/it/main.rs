@@ -15,6 +15,7 @@ mod problems;
 mod projects;
 mod sign_in;
 mod sources;
+mod stack_pages;
 mod stacks;
 mod stand;
 mod streams;

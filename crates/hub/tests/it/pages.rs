@@ -13,6 +13,7 @@ async fn every_page_renders_and_holds_no_inline_code() {
     let project = stand.project("p").await;
     let source = stand.feed("p", "news").await;
     let document = stand.document(&project, "Crabs");
+    let operation = stand.fake.has_stack(&project);
     let waiting = job(&stand, &project, "a job").await;
     dead_job(&stand, &project, "a dead job").await;
     let browser = stand.admin_browser().await;
@@ -30,6 +31,13 @@ async fn every_page_renders_and_holds_no_inline_code() {
         "/dead-letters",
         "/dead-letters/confirm?action=retry",
         "/projects",
+        "/projects/p",
+        "/projects/p/logs",
+        "/projects/p/resources",
+        "/projects/p/operations",
+        "/projects/p/failures",
+        "/projects/p/secrets",
+        "/projects/p/security",
         "/users",
         "/tokens",
         "/audit",
@@ -43,6 +51,7 @@ async fn every_page_renders_and_holds_no_inline_code() {
         format!("/sources/{source}"),
         format!("/sources/{source}/edit"),
         format!("/jobs/{waiting}"),
+        format!("/operations/{operation}"),
         format!("/users/{user}"),
     ]);
     for path in pages {
@@ -260,6 +269,8 @@ async fn assets_are_small_and_asked_for_again_by_their_tag() {
     for (path, kind) in [
         ("/assets/app.css", "text/css; charset=utf-8"),
         ("/assets/app.js", "text/javascript; charset=utf-8"),
+        ("/assets/live.js", "text/javascript; charset=utf-8"),
+        ("/assets/log.js", "text/javascript; charset=utf-8"),
         ("/assets/favicon.svg", "image/svg+xml"),
         ("/favicon.ico", "image/svg+xml"),
     ] {

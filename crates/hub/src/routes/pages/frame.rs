@@ -69,16 +69,16 @@ impl Frame {
         let link = |section, href, text, group| Link { section, href, text, group };
         let mut links = vec![
             link("overview", "/", "Overview", ""),
+            link("projects", "/projects", "Projects", ""),
             link("search", "/search", "Search", "Knowledge"),
             link("documents", "/documents", "Documents", ""),
             link("sources", "/sources", "Sources", ""),
             link("jobs", "/jobs", "Jobs", "Work"),
             link("dead", "/dead-letters", "Dead letters", ""),
-            link("projects", "/projects", "Projects", "Access"),
         ];
         if self.administers {
             links.extend([
-                link("users", "/users", "Users", ""),
+                link("users", "/users", "Users", "Access"),
                 link("tokens", "/tokens", "API tokens", ""),
                 link("audit", "/audit", "Audit log", ""),
             ]);

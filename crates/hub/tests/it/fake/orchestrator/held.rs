@@ -61,6 +61,11 @@ impl Fake {
         operation.id
     }
 
+    /// Lets the service of a stack fail.
+    pub(crate) fn fails(&self, project: &str, reason: &str) {
+        self.0.held.health.send_replace(health(project, "failed", reason));
+    }
+
     /// Lets every call to the orchestrator be refused; none: no longer.
     pub(crate) fn orchestrator_refuses(&self, code: Option<Code>) {
         *self.0.held.refuses.lock().unwrap() = code;
