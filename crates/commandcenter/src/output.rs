@@ -81,12 +81,9 @@ impl Output {
         }
     }
 
-    /// Prints a line to stdout as it is.
-    pub(crate) fn raw(&self, line: &str) -> Result<(), Error> {
-        match writeln!(io::stdout().lock(), "{line}") {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
-            _ => Ok(()),
-        }
+    /// Prints one of many lines to stdout as it is; fails when nobody reads any more.
+    pub(crate) fn line(&self, line: &str) -> Result<(), Error> {
+        writeln!(io::stdout().lock(), "{line}").map_err(Error::Output)
     }
 
     /// Prints text in place of what the terminal shows; without a terminal, after it.
@@ -95,7 +92,7 @@ impl Output {
         if terminal.is_term() {
             terminal.clear_screen().map_err(Error::Output)?;
         }
-        self.text(text)
+        self.line(text)
     }
 
     /// Says something that is not data.

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use crate::image;
+use crate::{debian, image};
 
 /// The machine's own Engine.
 const SOCKET: &str = "unix:///var/run/docker.sock";
@@ -38,8 +38,35 @@ impl Docker {
     /// # Panics
     /// When the program cannot be compiled or the image cannot be imported.
     pub async fn chaosd(&self) -> String {
+        self.chaosd_that(&[]).await
+    }
+
+    /// The same, of an image whose command are these actions.
+    ///
+    /// # Panics
+    /// As [`chaosd`](Self::chaosd).
+    pub async fn chaosd_that(&self, actions: &'static [&'static str]) -> String {
         let host = self.host.clone();
-        spawn_blocking(move || image::chaosd(&host)).await.expect("the image is made")
+        spawn_blocking(move || image::chaosd(&host, actions)).await.expect("the image is made")
+    }
+
+    /// The reference of an image of Debian's PostgreSQL, with the conventions of the official
+    /// image. It runs as any numeric user, on a root that cannot be written.
+    ///
+    /// # Panics
+    /// When the packages cannot be had or the image cannot be imported.
+    pub async fn postgres(&self) -> String {
+        let host = self.host.clone();
+        spawn_blocking(move || debian::postgres(&host)).await.expect("the image is made")
+    }
+
+    /// The same of Redis.
+    ///
+    /// # Panics
+    /// As [`postgres`](Self::postgres).
+    pub async fn redis(&self) -> String {
+        let host = self.host.clone();
+        spawn_blocking(move || debian::redis(&host)).await.expect("the image is made")
     }
 
     /// Runs a container of `chaosd` with these flags of `docker run` and these actions; answers

@@ -1,5 +1,6 @@
 //! Images made on this machine, without a registry.
 
+use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use crate::files::{lock, runtime};
 const CHAOSD: &str = include_str!("../images/chaosd.rs");
 
 /// Folders of a root file system in which an Engine mounts, and where programs expect to write.
-const FOLDERS: [&str; 8] = ["data", "dev", "etc", "proc", "run", "sys", "tmp", "var"];
+pub(crate) const FOLDERS: [&str; 8] = ["data", "dev", "etc", "proc", "run", "sys", "tmp", "var"];
 
 /// Imports an archive of a root file system as `name:tag`, unless the Engine has it. The tag shall
 /// change with the content. `changes` are instructions of a Dockerfile, such as
@@ -70,12 +71,20 @@ pub fn root(programs: &[(&str, &Path)]) -> Vec<u8> {
     archive.into_inner().expect("memory takes it")
 }
 
-/// The image of [`Docker::chaosd`](crate::Docker::chaosd).
-pub(crate) fn chaosd(host: &str) -> String {
+/// The image of [`Docker::chaosd`](crate::Docker::chaosd), which does `actions` when it is told
+/// nothing else.
+pub(crate) fn chaosd(host: &str, actions: &[&str]) -> String {
     let program = compile("chaosd", CHAOSD);
     let tag = program.file_name().and_then(|name| name.to_str()).expect("we named it");
-    let reference = format!("commandcenter-test/{}", tag.replacen('-', ":", 1));
-    let changes = [r#"ENTRYPOINT ["/chaosd"]"#];
+    let mut reference = format!("commandcenter-test/{}", tag.replacen('-', ":", 1));
+    let mut changes = vec![r#"ENTRYPOINT ["/chaosd"]"#.to_owned()];
+    if !actions.is_empty() {
+        changes.push(format!("CMD {actions:?}"));
+        let mut hasher = DefaultHasher::new();
+        actions.hash(&mut hasher);
+        let _ = write!(reference, "-{:08x}", hasher.finish() as u32);
+    }
+    let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
     import(host, &reference, &changes, || root(&[("chaosd", &program)]))
 }
 

@@ -10,6 +10,7 @@
 //! - [`corpora`], [`runtime`]: where the test data and the server programs lie.
 
 mod account;
+mod debian;
 mod docker;
 mod eventually;
 mod files;

@@ -98,7 +98,7 @@ async fn follow(args: &Args, show: Show, context: &Context) -> Result<(), Error>
             continue; // Something that this version does not know.
         }
         if show.output.format == Format::Json {
-            show.output.text(&record.to_string())?;
+            show.output.line(&record.to_string())?;
         } else {
             show.record(&record)?;
         }
@@ -116,7 +116,7 @@ struct Show {
 impl Show {
     fn record(self, record: &Value) -> Result<(), Error> {
         match line::of(record, self.named, io::stdout().is_terminal()) {
-            Line::Text(text) => self.output.raw(&text),
+            Line::Text(text) => self.output.line(&text),
             Line::Note(text) => {
                 self.output.note(text);
                 Ok(())

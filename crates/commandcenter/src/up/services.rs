@@ -51,7 +51,7 @@ pub(super) async fn build(
         jobs: config.jobs.clone(),
         pool: pool.clone(),
         bus: bus.clone(),
-        keyring,
+        keyring: keyring.clone(),
         knowledge: endpoint(config, "ingestion-worker", grpc)?,
         readiness: readiness.clone(),
     })?;
@@ -71,6 +71,7 @@ pub(super) async fn build(
     let orchestrator = orchestrator::service(orchestrator::Parts {
         config: config.orchestrator.clone(),
         pool: pool.clone(),
+        keyring,
         readiness: readiness.clone(),
         failpoint: orchestrator::Failpoint::default(),
     })?;

@@ -135,7 +135,7 @@ fn host(new: &NewContainer<'_>) -> HostConfig {
         // Unlike mounts, binds need not be there before the start; each is one file.
         binds: Some(files::of(service).map(|it| bind(&new.folder, &it)).collect()),
         mounts: Some(service.mounts.iter().filter_map(|it| mount(new, it)).collect()),
-        tmpfs: Some(tmpfs(service)),
+        tmpfs: Some(tmpfs(service, new.user)),
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(service.hardening.cap_add.clone()),
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
@@ -177,8 +177,12 @@ fn mount(new: &NewContainer<'_>, mount: &crate::spec::Mount) -> Option<EngineMou
 }
 
 /// `/tmp`, unless something else is mounted there, and what the service asks for.
-fn tmpfs(service: &Service) -> HashMap<String, String> {
-    let options = |bytes: u64| format!("rw,noexec,nosuid,nodev,size={bytes},mode=1777");
+fn tmpfs(service: &Service, user: User) -> HashMap<String, String> {
+    // Where the mount point is there already, as it is from the second start on, runc gives the
+    // tmpfs its mode and not the one of the options; its owner may write all the same.
+    let User { uid, gid } = user;
+    let options =
+        |bytes: u64| format!("rw,noexec,nosuid,nodev,size={bytes},mode=1777,uid={uid},gid={gid}");
     let taken = service.mounts.iter().any(|it| it.target == "/tmp");
     let tmp = (!taken).then(|| ("/tmp".to_owned(), options(TMP_BYTES)));
     let asked = service.mounts.iter().filter_map(|it| match it.kind {

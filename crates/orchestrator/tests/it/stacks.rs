@@ -121,7 +121,13 @@ async fn another_spec_replaces_only_what_differs_and_limits_change_live() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_makes_a_new_process_in_the_same_container() {
     let world = World::start().await;
-    world.up(two(&world)).await;
+    let mut spec = two(&world);
+    spec.services[0].mounts = vec![v1::Mount {
+        kind: "tmpfs".to_owned(),
+        target: "/cache".to_owned(),
+        ..v1::Mount::default()
+    }];
+    world.up(spec).await;
     let (id, before) =
         (world.ids("backend").await, world.inspect("backend", "{{.State.StartedAt}}").await);
     let store = world.inspect("store", "{{.State.StartedAt}}").await;
@@ -135,6 +141,8 @@ async fn a_restart_makes_a_new_process_in_the_same_container() {
     assert_eq!(world.ids("backend").await, id);
     assert!(world.inspect("backend", "{{.State.StartedAt}}").await > before);
     assert_eq!(world.inspect("store", "{{.State.StartedAt}}").await, store);
+    // What it could write on is still its own.
+    world.docker.run(&["exec", &id[0], "/chaosd", "write", "path=/cache/x"]).await;
 
     let failure = refused(stacks.restart_service(restart("nosuch")).await).expect_err("none");
     assert_eq!(failure.reason, Reason::NotFound);

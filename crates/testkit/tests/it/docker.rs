@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use testkit::{Docker, eventually, eventually_eq};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Waits until the container has ended and answers its exit code with all it printed.
 async fn ended(docker: &Docker, container: &str) -> (i32, String) {
@@ -77,4 +77,88 @@ async fn whatever_carries_the_label_goes_with_the_value() {
         let gone = || async { other.attempt(&[object[0], "inspect", object[1]]).await.status };
         eventually_eq(DEADLINE, Some(1), || async { gone().await.code() }).await;
     }
+}
+
+/// As the orchestrator runs services: any user, nothing to write on but what is mounted.
+fn hardened<'a>(extra: &[&'a str]) -> Vec<&'a str> {
+    let flags = [
+        "--detach",
+        "--pull",
+        "never",
+        "--read-only",
+        "--user",
+        "23456:23456",
+        "--cap-drop",
+        "ALL",
+        "--security-opt",
+        "no-new-privileges",
+        "--tmpfs",
+        "/tmp:uid=23456",
+    ];
+    [&["run"], &flags[..], extra].concat()
+}
+
+#[tokio::test]
+async fn real_postgres_and_redis_run_as_anybody_on_a_read_only_root() {
+    let docker = Docker::shared().await;
+    let (postgres, redis) = (docker.postgres().await, docker.redis().await);
+    let label = docker.label();
+    let secrets = tempfile::tempdir().expect("a folder");
+    let password = secrets.path().join("postgres_password");
+    std::fs::write(&password, "two words").expect("it is written");
+    open(secrets.path(), 0o755);
+    open(&password, 0o444);
+    let bind = format!("{}:/run/secrets:ro", secrets.path().display());
+    let extra = [
+        "--label",
+        &label,
+        "--tmpfs",
+        "/var/run/postgresql:uid=23456",
+        "--tmpfs",
+        "/var/lib/postgresql/data:uid=23456",
+        "-v",
+        &bind,
+        "-e",
+        "POSTGRES_USER=app",
+        "-e",
+        "POSTGRES_PASSWORD_FILE=/run/secrets/postgres_password",
+        "-e",
+        "PGDATA=/var/lib/postgresql/data/pgdata",
+        &postgres,
+    ];
+    let postgres = docker.run(&hardened(&extra)).await;
+    let extra = [
+        "--label",
+        &label,
+        "--tmpfs",
+        "/data:uid=23456",
+        &redis,
+        "redis-server",
+        "--dir",
+        "/data",
+        "--appendonly",
+        "yes",
+    ];
+    let redis = docker.run(&hardened(&extra)).await;
+    let says = async |container: &str, words: &[&str]| {
+        eventually(DEADLINE, || async {
+            let output = docker.attempt(&[&["exec", container], words].concat()).await;
+            match output.status.success() {
+                true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+                false => Err(docker.attempt(&["logs", container]).await),
+            }
+        })
+        .await
+    };
+    assert_eq!(says(&redis, &["redis-cli", "ping"]).await, "PONG");
+    says(&postgres, &["pg_isready", "-h", "127.0.0.1", "-U", "app"]).await;
+    let url = "postgres://app:two%20words@127.0.0.1/app";
+    assert_eq!(says(&postgres, &["psql", url, "-Atc", "SELECT current_user"]).await, "app");
+    let wrong = ["exec", &postgres, "psql", "postgres://app:no@127.0.0.1/app", "-c", "SELECT 1"];
+    assert!(!docker.attempt(&wrong).await.status.success(), "the password counts");
+}
+
+fn open(path: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
 }

@@ -38,7 +38,7 @@ pub(super) async fn watch(project: &str, context: &Context) -> Result<(), Error>
         if output.is_for_people() {
             output.screen(&told(project, &health))?;
         } else {
-            output.text(&health.to_string())?;
+            output.line(&health.to_string())?;
         }
     }
 }

@@ -73,3 +73,22 @@ async fn a_follower_goes_on_after_a_cut_without_repeats() {
     let places: Vec<_> = asked.iter().map(|it| it.header("last-event-id")).collect();
     assert_eq!(places, [None, Some("web:2"), Some("web:2"), Some("web:3")]);
 }
+
+#[tokio::test]
+async fn a_follower_ends_when_nobody_reads_it() {
+    let instance = Instance::start().await;
+    let bytes = stream(&[("record", "web:1", line(1, "one"))]).whole();
+    // The same record again and again: more than a pipe holds.
+    let endless = Response::endless(bytes).content_type("text/event-stream");
+    instance.site.serve("/api/projects/p/logs", endless);
+    let mut command = super::program();
+    let mut follower = command
+        .env("COMMANDCENTER_DATA_DIR", instance.dir.path())
+        .args(["logs", "p", "web", "--follow"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(follower.stdout.take());
+    let ended = tokio::time::timeout(super::COMMAND_TIMEOUT, follower.wait()).await;
+    assert!(ended.expect("it ends").expect("it is our child").success());
+}
