@@ -16,6 +16,7 @@ use crate::app::{App, Project};
 use crate::db;
 use crate::db::operation::Operation;
 use crate::db::stack::Stack as Row;
+use crate::docker;
 use crate::health::{self, Health as StackHealth};
 use crate::memory::Memory;
 use crate::observe::observe;
@@ -118,6 +119,9 @@ impl Actor {
             Err(error) => {
                 let told = format!("{error:#}");
                 tracing::warn!(project.id = %self.id, error = told, "a stack cannot be kept now");
+                if error.downcast_ref().is_some_and(docker::Error::is_transport) {
+                    self.memory.lost(Utc::now());
+                }
                 self.publish_unknown(&told);
                 Next::Wait(UNREACHABLE_INTERVAL)
             }
@@ -130,6 +134,7 @@ impl Actor {
         let stack = self.stack(&row)?;
         let naming = self.app.naming(self.id);
         let observed = observe(&self.app.docker, &naming).await?;
+        self.memory.found(Utc::now());
         for it in &observed.containers {
             self.app.logs.attach(self.id, &it.service, &it.id, &self.app.docker);
         }
