@@ -1,6 +1,7 @@
 //! Carries a plan out. A step may be done twice without harm.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::future::join_all;
 use proto::OperationId;
@@ -14,6 +15,9 @@ use crate::observed::{Container, Observed};
 use crate::operation::StepState;
 use crate::plan::{Desired, Plan, Step};
 use crate::spec::{MountKind, User};
+
+/// How long a container that is to be removed waits for its log to be read.
+const LOG_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What steps need.
 pub(super) struct Executor<'a> {
@@ -84,7 +88,10 @@ impl Executor<'_> {
                 }
                 other => other,
             },
-            Step::RemoveContainer { id, .. } => docker.remove_container(id).await,
+            Step::RemoveContainer { service, id } => {
+                self.keep_log(service, id).await?;
+                docker.remove_container(id).await
+            }
             Step::RemoveNetwork { id, .. } => docker.remove_network(id).await,
             Step::RemoveVolume { name, .. } => docker.remove_volume(name).await,
             Step::CreateNetwork { network, internal, subnet } => {
@@ -105,6 +112,19 @@ impl Executor<'_> {
                 docker.start_container(id).await
             }
         }
+    }
+
+    /// A container takes its log with it: what it wrote last is read before.
+    async fn keep_log(&self, service: &str, id: &str) -> Result<(), Error> {
+        let Some((container, _)) = self.app.docker.container(id).await? else { return Ok(()) };
+        let stopped_at = container.finished_at.filter(|_| container.has_ended());
+        if let Some(at) = stopped_at
+            && !self.app.logs.drained(id, at, LOG_PATIENCE).await
+        {
+            let project = self.desired.project;
+            tracing::warn!(project.id = %project, service, "a log is cut off by a removal");
+        }
+        Ok(())
     }
 
     fn labels(&self, key: &str, value: &str) -> std::collections::BTreeMap<String, String> {
