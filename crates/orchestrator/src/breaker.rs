@@ -2,8 +2,8 @@
 //!
 //! Only trouble with the daemon itself counts ([`docker::Error::is_transport`]): a refusal is an
 //! answer. While the breaker is open, calls fail at once, status is unknown and no service is
-//! charged with a restart. After a pause, one caller at a time tries; two tries that succeed close
-//! it, one that fails opens it for twice as long.
+//! charged with a restart. After a pause, or when the daemon was found there, one caller at a time
+//! tries; two tries that succeed close it, one that fails opens it for twice as long.
 //!
 //! [`docker::Error::is_transport`]: crate::docker::Error::is_transport
 
@@ -98,6 +98,13 @@ impl Breaker {
             *trying_since = Some(now);
         }
         Ok(Permit { epoch: self.epoch, trial: !self.is_closed() })
+    }
+
+    /// Somebody who was not asked to wait found the daemon there: whoever comes next may try.
+    pub fn found(&mut self) {
+        if let State::Open { .. } = self.state {
+            self.turn(State::HalfOpen { succeeded: 0, trying_since: None });
+        }
     }
 
     /// Learns how a call went: `reached` says whether the daemon answered, whatever it said.
@@ -241,6 +248,18 @@ mod tests {
         scene.open();
         scene.pass(5.0);
         assert!(scene.call(true), "the pause is the first one again");
+    }
+
+    #[test]
+    fn a_daemon_that_was_found_may_be_tried_before_the_pause_is_over() {
+        let mut scene = Scene::new();
+        scene.open();
+        assert!(!scene.call(true));
+        scene.breaker.found();
+        assert!(scene.call(true) && scene.call(true));
+        assert!(scene.breaker.is_closed());
+        scene.breaker.found();
+        assert!(scene.breaker.is_closed(), "that is no news");
     }
 
     #[test]

@@ -44,6 +44,9 @@ const CALLS_MAX: usize = 16;
 /// For a call that reads or changes one object.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// For the one who waits for the Engine to come back.
+const KNOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// For a call that makes a container: the Engine prepares its file system.
 pub(crate) const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -104,6 +107,23 @@ impl Client {
             }
             self.call("ping", CALL_TIMEOUT, async |it| it.ping().await).await?;
         }
+        Ok(())
+    }
+
+    /// Asks the Engine whether it is there, whatever the breaker says, and lets others try when it
+    /// is. For the one who waits for it to come back, and asks seldom.
+    ///
+    /// # Errors
+    /// While it is away.
+    pub async fn knock(&self) -> Result<(), Error> {
+        let asked = async {
+            let docker = self.docker().await?;
+            let told = |error| Error::from_library("ping", &self.inner.socket, error);
+            docker.ping().await.map_err(told)
+        };
+        let answer = tokio::time::timeout(KNOCK_TIMEOUT, asked).await;
+        answer.map_err(|_| Error::Timeout { what: "ping", after: KNOCK_TIMEOUT })??;
+        self.breaker().found();
         Ok(())
     }
 

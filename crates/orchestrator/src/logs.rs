@@ -34,11 +34,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures::Stream;
 use proto::{Failure, ProjectId, Reason};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::spawn_blocking;
 
 use crate::docker::Client;
@@ -95,8 +95,13 @@ struct Inner {
     redactors: Mutex<HashMap<ProjectId, Arc<Current>>>,
     reads: Semaphore,
     attach: mpsc::Sender<Attach>,
+    /// By container: the stop up to which its reader has read everything.
+    readers: Mutex<HashMap<String, watch::Receiver<Rest>>>,
     attached: tokio::sync::Mutex<mpsc::Receiver<Attach>>,
 }
+
+/// When a container stopped that was read to its end; `None` while it runs or is being read.
+type Rest = Option<DateTime<Utc>>;
 
 struct Owned {
     _lock: File,
@@ -117,8 +122,8 @@ impl Logs {
         let (attach, attached) = mpsc::channel(ATTACH_MAX);
         let (owned, reads) = (Mutex::default(), Semaphore::new(READS_MAX));
         let attached = tokio::sync::Mutex::new(attached);
-        let redactors = Mutex::default();
-        let inner = Inner { config, owned, redactors, reads, attach, attached };
+        let (redactors, readers) = (Mutex::default(), Mutex::default());
+        let inner = Inner { config, owned, redactors, reads, attach, readers, attached };
         Self { inner: Arc::new(inner) }
     }
 
@@ -129,6 +134,20 @@ impl Logs {
         let attach = Attach { project, service, container, docker: docker.clone() };
         // While another process has the folder, nobody takes them, and the next look repeats it.
         self.inner.attach.try_send(attach).ok();
+    }
+
+    /// Waits until everything is stored that a container wrote before it stopped; `false` when
+    /// that takes longer than `patience`. Nothing is waited for where nobody reads it.
+    pub async fn drained(
+        &self,
+        container: &str,
+        stopped_at: DateTime<Utc>,
+        patience: Duration,
+    ) -> bool {
+        let Some(mut reader) = self.readers().get(container).cloned() else { return true };
+        let read = reader.wait_for(|rest| *rest == Some(stopped_at));
+        // A reader that ends has found that there is no container any more.
+        tokio::time::timeout(patience, read).await.is_ok()
     }
 
     /// Notes in a service's log what happened to its container.
@@ -259,6 +278,10 @@ impl Logs {
         spawn_blocking(work).await.map_err(|error| {
             Failure::new(Reason::Internal, format!("the log could not be read: {error}"))
         })?
+    }
+
+    fn readers(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<Rest>>> {
+        self.inner.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn owned(&self) -> MutexGuard<'_, Option<Owned>> {

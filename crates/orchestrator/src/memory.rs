@@ -1,7 +1,7 @@
 //! What happened to services, and when each may be started again. Pure.
 //!
-//! A process that its owner or we ended did not fail; any other end is judged once, by
-//! [`restart::decide`].
+//! A process that its owner or we ended did not fail, nor did one that ended while the daemon was
+//! away, which takes its containers with it; any other end is judged once, by [`restart::decide`].
 
 mod stored;
 #[cfg(test)]
@@ -27,6 +27,12 @@ pub struct Memory {
     services: BTreeMap<String, Remembered>,
     wished_at: Option<DateTime<Utc>>,
     incidents: Vec<Incident>,
+    /// When the daemon was last seen.
+    seen_at: Option<DateTime<Utc>>,
+    /// Since when it is away.
+    away_since: Option<DateTime<Utc>>,
+    /// From when to when it was away last.
+    outage: Option<Outage>,
 }
 
 /// An end or a refusal that counts as a failure, to be explained with what else is at hand.
@@ -45,6 +51,8 @@ pub struct Incident {
     /// Counts the ends in a row, from 1; 0 when none is charged.
     pub attempt: u32,
 }
+
+type Outage = (DateTime<Utc>, DateTime<Utc>);
 
 /// What is remembered of one service.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -69,6 +77,8 @@ pub struct Remembered {
     judged: Option<Ending>,
     stopped: Option<(String, Option<Diagnosis>)>,
     restart_after: Option<DateTime<Utc>>,
+    /// Its last end was the daemon's: the start that follows counts for nothing.
+    forgiven: bool,
 }
 
 /// Names one end of one process.
@@ -87,6 +97,7 @@ static NOTHING: Remembered = Remembered {
     judged: None,
     stopped: None,
     restart_after: None,
+    forgiven: false,
 };
 
 impl Memory {
@@ -94,6 +105,17 @@ impl Memory {
     #[must_use]
     pub fn of(&self, service: &str) -> &Remembered {
         self.services.get(service).unwrap_or(&NOTHING)
+    }
+
+    /// The daemon does not answer.
+    pub fn lost(&mut self, now: DateTime<Utc>) {
+        self.away_since = self.away_since.or(self.seen_at).or(Some(now));
+    }
+
+    /// The daemon answers.
+    pub fn found(&mut self, now: DateTime<Utc>) {
+        self.outage = self.away_since.take().map(|since| (since, now)).or(self.outage);
+        self.seen_at = Some(now);
     }
 
     /// Looks for processes that have ended since the last look. `random` is drawn from 0 to 1.
@@ -112,7 +134,8 @@ impl Memory {
                 remembered.settles_at = started_at.and_then(settles_at);
             } else if container.has_ended() {
                 let since = pinned.restart_after.max(Some(desired.wished_at));
-                self.incidents.extend(remembered.ended(service, container, since, random));
+                let ended = remembered.ended(service, container, since, self.outage, random);
+                self.incidents.extend(ended);
             }
         }
     }
@@ -147,8 +170,9 @@ impl Memory {
     /// A process was started again.
     pub fn started(&mut self, service: &str, again: bool) {
         let remembered = self.services.entry(service.to_owned()).or_default();
-        remembered.restarts += u32::from(again);
+        remembered.restarts += u32::from(again && !remembered.forgiven);
         (remembered.stopped, remembered.probed) = (None, None);
+        remembered.forgiven = false;
     }
 
     /// A step other than a start was refused (`why`) or done.
@@ -227,6 +251,7 @@ impl Remembered {
         service: &Service,
         container: &Container,
         since: Option<DateTime<Utc>>,
+        outage: Option<Outage>,
         random: f64,
     ) -> Option<Incident> {
         let ending = (container.id.clone(), container.finished_at);
@@ -234,6 +259,12 @@ impl Remembered {
             return None;
         }
         self.judged = Some(ending);
+        let during = |(from, to)| container.finished_at.is_some_and(|at| from <= at && at <= to);
+        self.forgiven = outage.is_some_and(during);
+        if self.forgiven {
+            self.may_start = None;
+            return None;
+        }
         let stopped = self.stopped.take().filter(|(id, _)| *id == container.id);
         let done = service.one_shot && container.exit_code == 0;
         let before = container.finished_at <= since || container.started_at < since;

@@ -27,7 +27,12 @@ impl Docker {
     /// # Panics
     /// When no Engine answers.
     pub async fn shared() -> Self {
-        let docker = Self { host: SOCKET.to_owned(), owner: Uuid::now_v7() };
+        Self::at(SOCKET.to_owned()).await
+    }
+
+    /// The Engine at `host` with a new owner.
+    pub(crate) async fn at(host: String) -> Self {
+        let docker = Self { host, owner: Uuid::now_v7() };
         docker.run(&["version", "--format", "{{.Server.Version}}"]).await;
         docker
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chassis::Shutdown;
 use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
@@ -38,6 +38,9 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 /// What the gap says when the Engine's own limits removed lines.
 const DROPPED: &str = "Docker dropped lines before they could be read: its log files were full";
 
+/// What the gap says when a container went with lines that were not read.
+const UNREAD: &str = "the container was removed before its log could be read to the end";
+
 /// The reader of one container.
 pub(super) struct Reader {
     pub project: Arc<Project>,
@@ -46,6 +49,8 @@ pub(super) struct Reader {
     pub docker: Client,
     /// Somebody says that the container runs.
     pub wake: Arc<Notify>,
+    /// Hears which stop of the container was read to its end.
+    pub rest: watch::Sender<super::Rest>,
 }
 
 /// Why a stream could not be read to its end.
@@ -74,18 +79,20 @@ enum Next {
 impl Reader {
     /// Reads until the container is gone.
     pub(super) async fn run(&self, shutdown: Shutdown) {
-        let (mut retry, mut drained) = (RETRY_MIN, None);
+        let (mut retry, mut drained, mut whole) = (RETRY_MIN, None, true);
         let source = resume::source(&self.container);
         loop {
             let before = self.service.timeline.point(source);
             let turn = tokio::select! {
                 () = shutdown.cancelled() => return,
-                turn = self.turn(drained) => turn,
+                turn = self.turn(drained, whole) => turn,
             };
+            whole = turn.is_ok();
             let pause = match turn {
                 Ok(Next::Gone) => return,
                 Ok(Next::Rest(at)) => {
                     (retry, drained) = (RETRY_MIN, Some(at));
+                    self.rest.send_replace(at);
                     LOOK_INTERVAL
                 }
                 Ok(Next::Again) => {
@@ -108,10 +115,14 @@ impl Reader {
         }
     }
 
-    /// Reads once to the end of the stream.
-    async fn turn(&self, drained: Option<Option<DateTime<Utc>>>) -> Result<Next, Error> {
+    /// Reads once to the end of the stream. `whole`: what was read before had an end.
+    async fn turn(
+        &self,
+        drained: Option<Option<DateTime<Utc>>>,
+        whole: bool,
+    ) -> Result<Next, Error> {
         let Some((container, _)) = self.docker.container(&self.container).await? else {
-            self.removed().await;
+            self.removed(whole).await;
             return Ok(Next::Gone);
         };
         let up = container.is_up();
@@ -147,14 +158,20 @@ impl Reader {
         Ok(if up { Next::Again } else { Next::Rest(container.finished_at) })
     }
 
-    /// Notes that the container whose log this is was removed.
-    async fn removed(&self) {
+    /// Notes that the container whose log this is was removed, and with it perhaps what was not
+    /// read yet.
+    async fn removed(&self, whole: bool) {
         let source = resume::source(&self.container);
-        if self.service.timeline.point(source) == Point::default() {
+        let point = self.service.timeline.point(source);
+        if point == Point::default() {
             return;
         }
         let mark = removed(&self.container, Utc::now());
-        self.keep(drafts(source, vec![mark])).await;
+        let gap = Gap { from: point.newest, to: mark.0, lines: 0, reason: UNREAD.to_owned() };
+        let gap = Draft { at: mark.0, source: 0, body: Body::Record(Kind::Gap(gap)) };
+        let mut batch: Vec<Draft> = (!whole).then_some(gap).into_iter().collect();
+        batch.extend(drafts(source, vec![mark]));
+        self.keep(batch).await;
     }
 
     async fn pump(

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use chassis::Shutdown;
 use chrono::Utc;
 use proto::Failure;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -48,10 +48,14 @@ impl Logs {
                     self.read(attach, &mut readers, &mut known, &shutdown).await;
                 }
                 Some(ended) = readers.join_next() => match ended {
-                    Ok(container) => drop(known.remove(&container)),
+                    Ok(container) => {
+                        known.remove(&container);
+                        self.readers().remove(&container);
+                    }
                     Err(error) => {
                         tracing::error!(%error, "the reader of a log ended");
                         known.retain(|_, (_, task)| *task != error.id());
+                        self.readers().retain(|container, _| known.contains_key(container));
                     }
                 },
                 _ = retain.tick() => self.retain().await,
@@ -119,7 +123,9 @@ impl Logs {
         };
         let wake = Arc::new(Notify::new());
         let id = container.clone();
-        let reader = Reader { project, service, container, docker, wake: wake.clone() };
+        let rest = watch::Sender::new(None);
+        self.readers().insert(id.clone(), rest.subscribe());
+        let reader = Reader { project, service, container, docker, wake: wake.clone(), rest };
         let shutdown = shutdown.clone();
         let task = readers.spawn(async move {
             reader.run(shutdown).await;

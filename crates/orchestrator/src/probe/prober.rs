@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub struct Probers {
 
 struct Running {
     started_at: DateTime<Utc>,
+    address: watch::Sender<Option<IpAddr>>,
     state: watch::Receiver<Snapshot>,
     task: AbortHandle,
 }
@@ -55,14 +57,18 @@ impl Probers {
         redact: Redact,
     ) {
         let container = target.container.clone();
-        if self.running.get(&container).is_some_and(|it| it.started_at == started_at) {
+        if let Some(same) = self.running.get(&container).filter(|it| it.started_at == started_at) {
+            // A network that it left and joined again may have given it another.
+            same.address.send_replace(target.address);
             return;
         }
         while self.tasks.try_join_next().is_some() {}
         let machine = Machine::new(probes.clone(), started_at, Instant::now().into_std());
         let (sender, state) = watch::channel(machine.snapshot());
-        let work = run(machine, target, redact, sender, self.changed.clone());
-        let running = Running { started_at, state, task: self.tasks.spawn(work) };
+        let address = watch::Sender::new(target.address);
+        let asking = Asking { target, address: address.subscribe(), redact };
+        let work = run(machine, asking, sender, self.changed.clone());
+        let running = Running { started_at, address, state, task: self.tasks.spawn(work) };
         if let Some(before) = self.running.insert(container, running) {
             before.task.abort();
         }
@@ -99,13 +105,19 @@ impl Probers {
     }
 }
 
+/// Whom to ask, and where that is now.
+struct Asking {
+    target: Target,
+    address: watch::Receiver<Option<IpAddr>>,
+    redact: Redact,
+}
+
 /// An answer on its way.
 type Asked = BoxFuture<'static, (Purpose, Said, DateTime<Utc>, Duration)>;
 
 async fn run(
     mut machine: Machine,
-    target: Target,
-    redact: Redact,
+    asking: Asking,
     state: watch::Sender<Snapshot>,
     changed: Arc<Notify>,
 ) {
@@ -114,13 +126,15 @@ async fn run(
     loop {
         for purpose in machine.due(Instant::now().into_std()) {
             machine.asked(purpose);
-            asked.extend(question(&machine, &target, purpose, unfinished.remove(&purpose)));
+            let address = *asking.address.borrow();
+            let target = Target { address, ..asking.target.clone() };
+            asked.extend(question(&machine, target, purpose, unfinished.remove(&purpose)));
         }
         let wake = machine.wake_at().map(Instant::from_std);
         tokio::select! {
             Some((purpose, said, at, took)) = asked.next() => {
                 unfinished.extend(said.unfinished.map(|id| (purpose, id)));
-                let output = redact(&said.output);
+                let output = (asking.redact)(&said.output);
                 let answer = Answer { purpose, verdict: said.verdict, output, at, took };
                 machine.answer(Instant::now().into_std(), answer);
                 publish(&machine, &state, &changed);
@@ -134,12 +148,12 @@ async fn run(
 
 fn question(
     machine: &Machine,
-    target: &Target,
+    target: Target,
     purpose: Purpose,
     unfinished: Option<String>,
 ) -> Option<Asked> {
     let probe = machine.probe(purpose)?;
-    let (target, check, timeout) = (target.clone(), probe.check.clone(), probe.timeout);
+    let (check, timeout) = (probe.check.clone(), probe.timeout);
     Some(Box::pin(async move {
         let (at, begin) = (Utc::now(), Instant::now());
         let asked = ask(&target, &check, timeout, unfinished);

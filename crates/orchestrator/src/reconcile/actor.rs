@@ -19,6 +19,7 @@ use crate::app::{App, Project};
 use crate::db;
 use crate::db::operation::Operation;
 use crate::db::stack::Stack as Row;
+use crate::docker;
 use crate::health::{self, Health as StackHealth};
 use crate::memory::{Memory, Stored};
 use crate::observe::observe;
@@ -138,6 +139,9 @@ impl Actor {
             Err(error) => {
                 let told = format!("{error:#}");
                 tracing::warn!(project.id = %self.id, error = told, "a stack cannot be kept now");
+                if error.downcast_ref().is_some_and(docker::Error::is_transport) {
+                    self.memory.lost(Utc::now());
+                }
                 self.publish_unknown(&told);
                 Next::Wait(UNREACHABLE_INTERVAL)
             }
@@ -151,6 +155,7 @@ impl Actor {
         let naming = self.app.naming(self.id);
         let observed = observe(&self.app.docker, &naming).await?;
         let vault = self.secrets.learn(&self.app, &row).await?;
+        self.memory.found(Utc::now());
         for it in observed.containers.iter().filter(|it| !it.is_helper()) {
             self.app.logs.attach(self.id, &it.service, &it.id, &self.app.docker);
         }

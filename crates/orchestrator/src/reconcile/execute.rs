@@ -1,6 +1,7 @@
 //! Carries a plan out. A step may be done twice without harm.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures::future::join_all;
 use proto::OperationId;
@@ -17,6 +18,9 @@ use crate::operation::StepState;
 use crate::plan::{Desired, Plan, Step};
 use crate::secret::Vault;
 use crate::spec::{MountKind, User};
+
+/// How long a container that is to be removed waits for its log to be read.
+const LOG_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What steps need.
 pub(super) struct Executor<'a> {
@@ -93,7 +97,10 @@ impl Executor<'_> {
                 }
                 other => other,
             },
-            Step::RemoveContainer { id, .. } => docker.remove_container(id).await,
+            Step::RemoveContainer { service, id } => {
+                self.keep_log(service, id).await?;
+                docker.remove_container(id).await
+            }
             Step::RemoveNetwork { id, .. } => docker.remove_network(id).await,
             Step::RemoveVolume { name, .. } | Step::RemoveFiles { name, .. } => {
                 docker.remove_volume(name).await
@@ -120,11 +127,20 @@ impl Executor<'_> {
         done.map_err(Fault::from)
     }
 
-    pub(super) fn labels(
-        &self,
-        key: &str,
-        value: &str,
-    ) -> std::collections::BTreeMap<String, String> {
+    /// A container takes its log with it: what it wrote last is read before.
+    async fn keep_log(&self, service: &str, id: &str) -> Result<(), Error> {
+        let Some((container, _)) = self.app.docker.container(id).await? else { return Ok(()) };
+        let stopped_at = container.finished_at.filter(|_| container.has_ended());
+        if let Some(at) = stopped_at
+            && !self.app.logs.drained(id, at, LOG_PATIENCE).await
+        {
+            let project = self.desired.project;
+            tracing::warn!(project.id = %project, service, "a log is cut off by a removal");
+        }
+        Ok(())
+    }
+
+    pub(super) fn labels(&self, key: &str, value: &str) -> BTreeMap<String, String> {
         let mut labels = self.naming.labels();
         labels.insert(key.to_owned(), value.to_owned());
         labels

@@ -6,7 +6,7 @@ use testkit::eventually;
 
 use crate::world::{PATIENCE, World, after, seconds, stack};
 
-fn http(path: &str, deadline: i64) -> v1::Probe {
+pub(crate) fn http(path: &str, deadline: i64) -> v1::Probe {
     let http = v1::HttpProbe { port: 8000, path: path.to_owned(), status: 0 };
     v1::Probe {
         kind: Some(v1::probe::Kind::Http(http)),

@@ -2,9 +2,13 @@
 
 mod crashes;
 mod failures;
+mod faults;
 mod health;
 mod kills;
+mod limits;
+mod lines;
 mod logs;
+mod outages;
 mod ports;
 mod probes;
 mod purge;
@@ -15,4 +19,5 @@ mod secrets;
 mod stacks;
 mod truth;
 mod usage;
+mod verdicts;
 mod world;

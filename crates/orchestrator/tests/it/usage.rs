@@ -9,21 +9,32 @@ use testkit::{Docker, eventually};
 use crate::probes::client;
 use crate::world::PATIENCE;
 
-/// The cgroup's own files, which is charged and inactive bytes, in v1 or v2.
-fn working_set(container: &str) -> Result<u64, String> {
-    let v1 = format!("/sys/fs/cgroup/memory/docker/{container}");
-    let v2 = format!("/sys/fs/cgroup/system.slice/docker-{container}.scope");
-    let read = |path: String| fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"));
-    let (charged, stat, inactive) = match read(format!("{v1}/memory.usage_in_bytes")) {
-        Ok(charged) => (charged, read(format!("{v1}/memory.stat"))?, "total_inactive_file "),
-        Err(_) => {
-            let charged = read(format!("{v2}/memory.current"))?;
-            (charged, read(format!("{v2}/memory.stat"))?, "inactive_file ")
-        }
+/// A file of the container's cgroup, in v1 or v2.
+fn read(container: &str, controller: &str, file: &str) -> Result<String, String> {
+    let v1 = format!("/sys/fs/cgroup/{controller}/docker/{container}/{file}");
+    let v2 = format!("/sys/fs/cgroup/system.slice/docker-{container}.scope/{file}");
+    fs::read_to_string(&v1)
+        .or_else(|_| fs::read_to_string(&v2))
+        .map_err(|error| format!("{v1}, {v2}: {error}"))
+}
+
+/// The first number in a file of the container's cgroup.
+pub(crate) fn counter(container: &str, controller: &str, file: &str) -> Result<f64, String> {
+    let text = read(container, controller, file)?;
+    let number = text.split_whitespace().find_map(|word| word.parse().ok());
+    number.ok_or(format!("{file} has no number: {text}"))
+}
+
+/// What is charged, without what is inactive, by the cgroup's own files.
+pub(crate) fn working_set(container: &str) -> Result<u64, String> {
+    let (charged, inactive) = match counter(container, "memory", "memory.usage_in_bytes") {
+        Ok(charged) => (charged, "total_inactive_file "),
+        Err(_) => (counter(container, "memory", "memory.current")?, "inactive_file "),
     };
-    let number = |text: &str| text.trim().parse::<u64>().map_err(|error| error.to_string());
+    let stat = read(container, "memory", "memory.stat")?;
     let inactive = stat.lines().find_map(|line| line.strip_prefix(inactive)).unwrap_or("0");
-    Ok(number(&charged)? - number(inactive)?)
+    let inactive: u64 = inactive.trim().parse().map_err(|error| format!("{inactive}: {error}"))?;
+    Ok(charged as u64 - inactive)
 }
 
 #[tokio::test]

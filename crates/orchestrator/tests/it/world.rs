@@ -1,7 +1,9 @@
-//! The real service on a private Postgres and the machine's Engine.
+//! The real service on a private Postgres, and the machine's Engine or one of the test's own.
 
 use std::collections::HashMap;
+use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chassis::Shutdown;
@@ -18,8 +20,9 @@ use proto::orchestrator::v1::operation_service_client::OperationServiceClient;
 use proto::orchestrator::v1::stack_service_client::StackServiceClient;
 use proto::{Failure, ProjectId};
 use sqlx::PgPool;
-use testkit::{Docker, Postgres, eventually};
-use tokio::net::TcpListener;
+use testkit::{Docker, Engine, Postgres, eventually, free_port};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tonic::service::RoutesBuilder;
 use tonic::transport::Server;
@@ -38,6 +41,7 @@ pub(crate) struct World {
     pub(crate) image: String,
     pub(crate) config: Config,
     keyring: Keyring,
+    database: String,
     _folder: tempfile::TempDir,
 }
 
@@ -47,6 +51,7 @@ pub(crate) struct Running {
     _server: JoinSet<()>,
     tasks: JoinSet<()>,
     stop: Shutdown,
+    process: Option<Child>,
 }
 
 impl World {
@@ -64,11 +69,22 @@ impl World {
     }
 
     pub(crate) async fn on(url: &str) -> Self {
+        Self::of(url, Docker::shared().await).await
+    }
+
+    /// A world on an Engine of the test's own, whose orchestrator is to be started.
+    pub(crate) async fn within(engine: &Engine) -> Self {
+        let database = Postgres::start().await.database().await;
+        let mut world = Self::of(&database.url, engine.docker().await).await;
+        world.config.subnets = own_subnets();
+        world
+    }
+
+    async fn of(url: &str, docker: Docker) -> Self {
         let config =
             database::Config { url: Secret::from(url.to_owned()), ..database::Config::default() };
         let pool = database::connect(&config).await.expect("the database is up");
         database::migrate(&pool, SCHEMA, &db::MIGRATOR).await.expect("the schema is made");
-        let docker = Docker::shared().await;
         // What the service makes goes with the value that removes what the test makes.
         sqlx::query("UPDATE orchestrator.installation SET id = $1")
             .bind(docker.owner)
@@ -77,13 +93,16 @@ impl World {
             .expect("the owner is set");
         let folder = tempfile::tempdir().expect("a folder");
         let logs = logs::Config { folder: folder.path().join("logs"), ..logs::Config::default() };
+        let docker_socket = docker.host.trim_start_matches("unix://").into();
+        let subnets = subnets();
         Self {
             image: docker.chaosd().await,
             docker,
             pool,
             project: ProjectId::generate(),
-            config: Config { lease_ms: 1_500, subnets: subnets(), logs, ..Config::default() },
+            config: Config { docker_socket, lease_ms: 1_500, subnets, logs, ..Config::default() },
             keyring: Keyring::open_or_create(&folder.path().join("seal.key")).expect("a key"),
+            database: url.to_owned(),
             _folder: folder,
             running: None,
         }
@@ -113,7 +132,55 @@ impl World {
         let run = (service.run)(stop.clone());
         tasks.spawn(async move { run.await.expect("the service goes on") });
         readiness.ready().await;
-        Running { url, _server: server, tasks, stop }
+        Running { url, _server: server, tasks, stop, process: None }
+    }
+
+    /// Starts the orchestrator as a process of its own, which can be killed.
+    pub(crate) async fn serve_process(&mut self) {
+        let port = free_port();
+        let config = &self.config;
+        let settings = [
+            ("GRPC__PORT", port.to_string()),
+            ("ADMIN__PORT", free_port().to_string()),
+            ("ORCHESTRATOR__DOCKER_SOCKET", config.docker_socket.display().to_string()),
+            ("ORCHESTRATOR__SUBNETS", config.subnets.clone()),
+            ("ORCHESTRATOR__LEASE_MS", config.lease_ms.to_string()),
+            ("ORCHESTRATOR__LOGS__FOLDER", config.logs.folder.display().to_string()),
+        ];
+        let settings = settings.map(|(key, value)| (format!("COMMANDCENTER__{key}"), value));
+        let process = Command::new(env!("CARGO_BIN_EXE_orchestrator"))
+            .envs(settings)
+            .env("DATABASE_URL", &self.database)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        self.running = Some(Running {
+            url: format!("http://127.0.0.1:{port}"),
+            _server: JoinSet::new(),
+            tasks: JoinSet::new(),
+            stop: Shutdown::new(),
+            process: Some(process.expect("the binary is built with the test")),
+        });
+        eventually(PATIENCE, || TcpStream::connect(("127.0.0.1", port))).await;
+    }
+
+    /// Lets a process know the callers of this test, as the hub does.
+    pub(crate) async fn know_callers(&self) {
+        let function = format!(
+            "CREATE FUNCTION hub.verify_token(hash bytea)
+             RETURNS TABLE (id text, name text, role text, all_projects boolean, projects uuid[])
+             LANGUAGE sql AS $$
+                 SELECT role, role, role, false, ARRAY['{}'::uuid]
+                 FROM (VALUES ('operator'), ('viewer')) AS known (role)
+                 WHERE hash = sha256(role::bytea)
+             $$",
+            self.project
+        );
+        for statement in ["CREATE SCHEMA hub".to_owned(), function] {
+            let made = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&self.pool).await;
+            made.expect("the schema is ours");
+        }
     }
 
     pub(crate) async fn serve(&mut self, failpoint: Failpoint) {
@@ -233,6 +300,9 @@ impl World {
 impl Running {
     pub(crate) async fn kill(mut self) {
         self.tasks.shutdown().await;
+        if let Some(mut process) = self.process.take() {
+            process.kill().await.expect("it is our child");
+        }
     }
 
     /// Ends it as a signal does.
@@ -280,6 +350,14 @@ fn lines(text: &str) -> Vec<String> {
 /// A pool of this process's own, so that test processes do not take each other's addresses.
 fn subnets() -> String {
     format!("10.{}.0.0/16", 128 + std::process::id() % 100)
+}
+
+/// A pool for an Engine of a test's own: two Engines know nothing of each other's networks until
+/// they are made.
+fn own_subnets() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = std::process::id().wrapping_add(NUMBER.fetch_add(1, Ordering::Relaxed));
+    format!("10.{}.0.0/16", 228 + number % 24)
 }
 
 /// Knows four callers: an operator and a viewer of the world's project, an operator of another,
