@@ -61,7 +61,7 @@ impl From<&Memory> for Stored {
 impl From<Stored> for Memory {
     fn from(stored: Stored) -> Self {
         let services = stored.services.into_iter().map(|(name, it)| (name, it.into()));
-        Self { services: services.collect(), wished_at: stored.wished_at, incidents: Vec::new() }
+        Self { services: services.collect(), wished_at: stored.wished_at, ..Self::default() }
     }
 }
 

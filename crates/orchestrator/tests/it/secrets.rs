@@ -81,7 +81,7 @@ async fn files_are_in_place_at_every_start_and_a_new_value_makes_a_new_container
     world.docker.run(&["kill", &id]).await;
     let twice = || async { said(&world).await.matches("read /run/secrets/password: 28").count() };
     eventually_eq(PATIENCE, 2, twice).await;
-    assert_eq!(world.ids("web").await, [id.clone()]);
+    assert_eq!(world.ids("web").await, std::slice::from_ref(&id));
     // Nobody but the service has it: the helper is gone, and with it the folder's content.
     eventually_eq(PATIENCE, 1, || async { world.containers("{{.ID}}").await.len() }).await;
     let volume = world.names("volume").await.remove(0);

@@ -28,6 +28,9 @@ use tonic::service::RoutesBuilder;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+/// The key that seals secrets, in a world's folder.
+const SEAL_KEY: &str = "seal.key";
+
 /// Long enough for a machine that does other work too.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -42,7 +45,7 @@ pub(crate) struct World {
     pub(crate) config: Config,
     keyring: Keyring,
     database: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// One orchestrator.
@@ -101,9 +104,9 @@ impl World {
             pool,
             project: ProjectId::generate(),
             config: Config { docker_socket, lease_ms: 1_500, subnets, logs, ..Config::default() },
-            keyring: Keyring::open_or_create(&folder.path().join("seal.key")).expect("a key"),
+            keyring: Keyring::open_or_create(&folder.path().join(SEAL_KEY)).expect("a key"),
             database: url.to_owned(),
-            _folder: folder,
+            folder,
             running: None,
         }
     }
@@ -145,6 +148,10 @@ impl World {
             ("ORCHESTRATOR__DOCKER_SOCKET", config.docker_socket.display().to_string()),
             ("ORCHESTRATOR__SUBNETS", config.subnets.clone()),
             ("ORCHESTRATOR__LEASE_MS", config.lease_ms.to_string()),
+            (
+                "ORCHESTRATOR__SEAL_KEY_FILE",
+                self.folder.path().join(SEAL_KEY).display().to_string(),
+            ),
             ("ORCHESTRATOR__LOGS__FOLDER", config.logs.folder.display().to_string()),
         ];
         let settings = settings.map(|(key, value)| (format!("COMMANDCENTER__{key}"), value));
