@@ -264,8 +264,7 @@ pub fn limits(resources: Resources) -> Limits {
 }
 
 fn running(desired: &Desired, observed: &Observed, judged: &Judged, now: DateTime<Utc>) -> Plan {
-    let mut work = service::Work::default();
-    work.remove = helpers(observed);
+    let mut work = service::Work { remove: helpers(observed), ..Default::default() };
     for container in observed.containers.iter().filter(|it| !it.is_helper()) {
         if !desired.stack.services.contains_key(&container.service) {
             work.discard(container, desired);

@@ -55,9 +55,12 @@ pub(crate) struct Args {
     level: Option<String>,
 }
 
+/// Of a query, by name.
+type Parameters = Vec<(&'static str, String)>;
+
 impl Args {
     /// What is asked for, and of that what says where to begin.
-    fn query(&self) -> (Vec<(&'static str, String)>, Vec<(&'static str, String)>) {
+    fn query(&self) -> (Parameters, Parameters) {
         let mut query: Vec<_> =
             self.service.iter().map(|service| ("service", service.clone())).collect();
         query.extend(self.contains.iter().map(|text| ("contains", text.clone())));

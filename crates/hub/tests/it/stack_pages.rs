@@ -147,9 +147,8 @@ async fn a_secret_is_put_and_deleted_with_forms_and_never_shown() {
     let put = [("name", "token"), ("value", "open sesame\n")];
     let page = browser.submit_and_follow("/projects/p/secrets", &put).await.expect(200).text;
     assert!(page.contains("token is kept, version 1.") && !page.contains("sesame"), "{page}");
-    let held = stand.fake.0.held.secrets.lock().unwrap();
-    assert_eq!(held[&(project, "token".to_owned())].1, b"open sesame\n");
-    drop(held);
+    let value = stand.fake.0.held.secrets.lock().unwrap()[&(project, "token".to_owned())].1.clone();
+    assert_eq!(value, b"open sesame\n");
     let wrong = [("name", "a b"), ("value", "open sesame")];
     let page = browser.submit("/projects/p/secrets", &wrong).await.expect(422).text;
     assert!(page.contains("id=\"name-error\"") && !page.contains("sesame"), "{page}");
