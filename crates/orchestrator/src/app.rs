@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::docker;
 use crate::health::Health;
+use crate::isolation::Isolation;
 use crate::logs::Logs;
 use crate::logs::redact::Redactor;
 use crate::naming::Naming;
@@ -32,6 +33,8 @@ pub struct App {
     pub lease: Lease,
     /// What services use.
     pub usage: Usage,
+    /// Whether stacks are kept away from the host.
+    pub isolation: Isolation,
     /// The key that seals secrets.
     pub keyring: Keyring,
     /// Where tests break off; nowhere otherwise.
@@ -53,6 +56,8 @@ pub(crate) struct Project {
     pub(crate) happened: Notify,
     /// How it does; `None` before the first look.
     pub(crate) health: watch::Sender<Option<Arc<Health>>>,
+    /// Held by whoever looks how hardened its containers are.
+    pub(crate) hardening: tokio::sync::Mutex<()>,
     redactor: Mutex<Redactor>,
 }
 
@@ -75,6 +80,7 @@ impl App {
         Arc::new(Self {
             lease: Lease::new(),
             logs: Logs::new(config.logs.clone()),
+            isolation: Isolation::new(config.bridges.clone()),
             config,
             pool,
             docker,

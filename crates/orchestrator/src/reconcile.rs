@@ -23,6 +23,7 @@ use tokio::task::{Id, JoinSet};
 
 use crate::app::App;
 use crate::db;
+use crate::isolation;
 
 pub use failpoint::Failpoint;
 pub use lease::Lease;
@@ -35,6 +36,7 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) -> anyhow::Result<()>
     let mut tasks = Tasks::new(&shutdown);
     tasks.spawn("lease", lease::run(app.clone(), tasks.shutdown()));
     tasks.spawn("events", events::run(app.clone(), tasks.shutdown()));
+    tasks.spawn("isolation", isolation::run(app.clone(), tasks.shutdown()));
     tasks.spawn("stacks", stacks(app, tasks.shutdown()));
     tasks.join().await
 }

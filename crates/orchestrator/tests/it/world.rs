@@ -82,7 +82,13 @@ impl World {
             docker,
             pool,
             project: ProjectId::generate(),
-            config: Config { lease_ms: 1_500, subnets: subnets(), logs, ..Config::default() },
+            config: Config {
+                lease_ms: 1_500,
+                subnets: subnets(),
+                bridges: String::new(),
+                logs,
+                ..Config::default()
+            },
             keyring: Keyring::open_or_create(&folder.path().join("seal.key")).expect("a key"),
             _folder: folder,
             running: None,
