@@ -92,6 +92,8 @@ async fn files_are_in_place_at_every_start_and_a_new_value_makes_a_new_container
     let found = world.docker.attempt(&[&look[..], &[&mount, &world.image], &has].concat()).await;
     assert_eq!(found.status.code(), Some(1), "{found:?}");
 
+    // The same value again changes nothing, another one does.
+    assert_eq!(put(&world, VALUE).await.version, 1);
     assert_eq!(put(&world, "another-value").await.version, 2);
     eventually(PATIENCE, || async {
         let ids = world.ids("web").await;
@@ -127,6 +129,13 @@ async fn secrets_are_listed_bounded_and_kept_while_they_are_used() {
     put_as("operator", "password", 64 << 10).await.expect("the largest");
     put_as("operator", "password", 10).await.expect("another version");
     put_as("operator", "other", 10).await.expect("another secret");
+    for number in 0..16 {
+        put_as("operator", &format!("large-{number}"), 64_000).await.expect("not too much yet");
+    }
+    let full = put_as("operator", "large", 64 << 10).await.expect_err("too much in all");
+    assert_eq!(full.reason, Reason::Conflict, "{full}");
+    let project_secrets = "DELETE FROM orchestrator.secret WHERE name LIKE 'large%'";
+    sqlx::query(project_secrets).execute(&world.pool).await.expect("they are removed");
     let list = v1::ListSecretsRequest { project_id: project_id.clone() };
     let listed = refused(client(&world, "viewer").list_secrets(list).await).expect("may");
     let listed = listed.secrets.iter().map(|it| (it.name.as_str(), it.version));
