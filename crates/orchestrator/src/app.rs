@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::docker;
 use crate::health::Health;
+use crate::isolation::Isolation;
 use crate::logs::Logs;
 use crate::naming::Naming;
 use crate::reconcile::{Failpoint, Lease};
@@ -32,6 +33,8 @@ pub struct App {
     pub lease: Lease,
     /// What services use.
     pub usage: Usage,
+    /// Whether stacks are kept away from the host.
+    pub isolation: Isolation,
     /// The key that seals secrets.
     pub keyring: Keyring,
     /// What is known of images.
@@ -55,6 +58,8 @@ pub(crate) struct Project {
     pub(crate) happened: Notify,
     /// How it does; `None` before the first look.
     pub(crate) health: watch::Sender<Option<Arc<Health>>>,
+    /// Held by whoever looks how hardened its containers are.
+    pub(crate) hardening: tokio::sync::Mutex<()>,
 }
 
 impl App {
@@ -66,6 +71,7 @@ impl App {
             lease: Lease::new(),
             logs: Logs::new(config.logs.clone()),
             scanner: Scanner::new(config.scan.clone(), docker.clone(), pool.clone()),
+            isolation: Isolation::new(config.bridges.clone()),
             config,
             pool,
             docker,

@@ -13,6 +13,9 @@ use crate::spec::{Limits, User};
 /// User ids that each project has for its own.
 const UIDS_PER_PROJECT: u32 = 16;
 
+/// Leaves nine hexadecimal digits of a bridge's name, of fifteen characters in all.
+const BRIDGES_MAX: usize = 6;
+
 /// How stacks are kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,6 +24,9 @@ pub struct Config {
     pub docker_socket: PathBuf,
     /// The pool of addresses that projects' networks get theirs from.
     pub subnets: String,
+    /// How the names of networks' bridges begin, two to six lower-case letters and digits: rules of
+    /// the host's packet filter keep what comes from them away from the host. Empty: no rules.
+    pub bridges: String,
     /// The first user id of the first project.
     pub uid_base: u32,
     /// Folders of the host below which a spec may bind; empty: nowhere.
@@ -50,6 +56,7 @@ impl Default for Config {
         Self {
             docker_socket: "/var/run/docker.sock".into(),
             subnets: "10.201.0.0/16".to_owned(),
+            bridges: "cmdc".to_owned(),
             uid_base: 20_000,
             bind_roots,
             capabilities,
@@ -86,6 +93,22 @@ impl Config {
                 self.subnets
             )
         })
+    }
+
+    /// Checks the prefix of bridges' names.
+    ///
+    /// # Errors
+    /// When no name of a bridge can begin so.
+    pub fn check_bridges(&self) -> anyhow::Result<()> {
+        let plain = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit();
+        let fits = (2..=BRIDGES_MAX).contains(&self.bridges.len());
+        anyhow::ensure!(
+            self.bridges.is_empty() || (fits && self.bridges.bytes().all(plain)),
+            "orchestrator.bridges is {:?}: write two to six lower-case letters and digits, or \
+             nothing",
+            self.bridges
+        );
+        Ok(())
     }
 
     /// Who a project's services are, unless they say otherwise.

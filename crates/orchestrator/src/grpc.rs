@@ -1,6 +1,7 @@
 //! The ways in: what callers ask of stacks, their health, their logs and their operations.
 
 mod failures;
+mod hardening;
 mod health;
 mod logs;
 mod operations;
@@ -153,9 +154,9 @@ impl HealthService for Grpc {
 
     async fn get_hardening(
         &self,
-        _request: Request<v1::GetHardeningRequest>,
+        request: Request<v1::GetHardeningRequest>,
     ) -> Result<Response<v1::GetHardeningResponse>, Status> {
-        Err(Status::unimplemented("the effective state is not read back yet"))
+        answer(&self.app, request, hardening::get).await
     }
 
     async fn list_failures(

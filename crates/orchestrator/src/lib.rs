@@ -3,6 +3,7 @@
 //! - Input: [`spec`] (what a stack is).
 //! - The Engine: [`docker`] (the only place that names its library), [`observe`], [`observed`],
 //!   [`naming`] (names and labels of what we own).
+//! - [`isolation`]: keeps stacks away from the host.
 //! - [`logs`]: one timeline for each service.
 //! - Ways in: [`grpc`]. Ways out: [`db`], [`docker`].
 //! - Decisions, pure: [`plan`], [`memory`] (what happened), [`health`], [`operation`], [`diff`],
@@ -10,7 +11,8 @@
 //! - Values that only services shall see: [`secret`].
 //! - [`scan`]: whether images have known vulnerabilities, and whether that stops them.
 //! - What goes: [`retention`] (old rows), [`dangling`] (objects that nobody knows; pure).
-//! - Verdicts, all pure: [`reason`] (why something is not well, and what follows), [`restart`],
+//! - Verdicts, all pure: [`hardening`] (what was promised against what is), [`reason`] (why
+//!   something is not well, and what follows), [`restart`],
 //!   [`breaker`], [`status`].
 //! - Watching: [`probe`] (whether a service works), [`usage`] (of its limits), [`postmortem`]
 //!   (what is known about an end).
@@ -27,7 +29,9 @@ pub mod diff;
 pub mod docker;
 pub mod files;
 pub mod grpc;
+pub mod hardening;
 pub mod health;
+pub mod isolation;
 pub mod logs;
 pub mod memory;
 pub mod naming;
@@ -83,10 +87,12 @@ pub struct Parts {
 /// The service, ready to be run.
 ///
 /// # Errors
-/// When the configuration names no IPv4 network for `orchestrator.subnets`.
+/// When the configuration names no IPv4 network for `orchestrator.subnets`, or no names for
+/// `orchestrator.bridges`.
 pub fn service(parts: Parts) -> anyhow::Result<Service> {
     let Parts { config, pool, keyring, readiness, failpoint } = parts;
     config.pool()?;
+    config.check_bridges()?;
     let app = App::new(config, pool, keyring, failpoint);
     let served = app.clone();
     let service = Service::new(NAME, move |shutdown| run(app.clone(), readiness.clone(), shutdown));

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use proto::ProjectId;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// The installation that owns an object.
@@ -30,6 +31,9 @@ pub const SCHEMA: &str = "cc.schema";
 /// The present value of [`SCHEMA`].
 const SCHEMA_VERSION: &str = "1";
 
+/// The kernel's limit of an interface's name.
+const BRIDGE_CHARS_MAX: usize = 15;
+
 /// Gives names and labels to the objects of one project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Naming {
@@ -50,6 +54,18 @@ impl Naming {
     #[must_use]
     pub fn network(&self, network: &str) -> String {
         format!("cc-{}-{network}", self.short())
+    }
+
+    /// The name of a network's bridge on the daemon's host; the same network has always the same.
+    #[must_use]
+    pub fn bridge(&self, prefix: &str, network: &str) -> String {
+        let mut sha = Sha256::new();
+        sha.update(self.owner.as_bytes());
+        sha.update(self.project.0.as_bytes());
+        sha.update(network);
+        let mut name = format!("{prefix}{}", hex::encode(sha.finalize()));
+        name.truncate(BRIDGE_CHARS_MAX);
+        name
     }
 
     /// Whether a network's name says that it is this project's; a hint only, as names are.
@@ -120,6 +136,17 @@ mod tests {
         let name = |project| Naming { owner, project }.container("web", 1);
         assert_ne!(name(one), name(other));
         assert_eq!(name(one).len(), "cc-01234567-web-1".len());
+    }
+
+    #[test]
+    fn bridges_have_names_that_the_kernel_takes_and_that_differ() {
+        let naming = Naming { owner: Uuid::now_v7(), project: ProjectId::generate() };
+        let other = Naming { project: ProjectId::generate(), ..naming };
+        let name = naming.bridge("cmdc", "edge");
+        assert!(name.len() == 15 && name.starts_with("cmdc"), "{name}");
+        assert_eq!(name, naming.bridge("cmdc", "edge"));
+        assert_ne!(name, naming.bridge("cmdc", "data"));
+        assert_ne!(name, other.bridge("cmdc", "edge"));
     }
 
     #[test]

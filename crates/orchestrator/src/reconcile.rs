@@ -27,6 +27,7 @@ use tokio::task::{Id, JoinSet};
 
 use crate::app::App;
 use crate::db;
+use crate::isolation;
 
 pub use failpoint::Failpoint;
 pub use lease::Lease;
@@ -40,6 +41,7 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) -> anyhow::Result<()>
     tasks.spawn("lease", lease::run(app.clone(), tasks.shutdown()));
     tasks.spawn("events", events::run(app.clone(), tasks.shutdown()));
     tasks.spawn("reaper", reaper::run(app.clone(), tasks.shutdown()));
+    tasks.spawn("isolation", isolation::run(app.clone(), tasks.shutdown()));
     tasks.spawn("stacks", stacks(app, tasks.shutdown()));
     tasks.join().await
 }

@@ -19,6 +19,9 @@ pub const VALUE_BYTES_MAX: usize = 64 << 10;
 /// Secrets of one project, at most.
 pub const SECRETS_MAX: usize = 100;
 
+/// Values of one project, at most, in bytes: each line of its services' logs is searched for them.
+pub const VALUES_BYTES_MAX: usize = 1 << 20;
+
 /// Seals a value for its row.
 ///
 /// # Errors

@@ -20,6 +20,7 @@
 //! | `long bytes=N` | one line of N bytes |
 //! | `write path=P` | says whether P can be written |
 //! | `read path=P` | says size, mode, owner and FNV-1a sum of P, never its content |
+//! | `show path=P` | prints P's content, with newlines in place of zeros |
 //! | `connect to=HOST:PORT every=S` | resolves and connects, and says how that went; code 1 on failure |
 //! | `has path=P` | code 0 when P is there, 1 when not |
 //! | `status` | prints `/proc/self/status` |
@@ -136,6 +137,7 @@ impl Action {
             "long" => println!("{}", "x".repeat(self.number("bytes", 40_000) as usize)),
             "write" => return self.write(),
             "read" => return self.read_file(),
+            "show" => return self.show(),
             "connect" => return self.connect(),
             "has" => return i32::from(!std::path::Path::new(self.text("path")).exists()),
             "status" => print!("{}", std::fs::read_to_string("/proc/self/status").expect("/proc")),
@@ -276,6 +278,20 @@ impl Action {
             }
             Err(error) => {
                 println!("read {path}: {error}");
+                1
+            }
+        }
+    }
+
+    fn show(&self) -> i32 {
+        match std::fs::read(self.text("path")) {
+            Ok(bytes) => {
+                let lines = bytes.into_iter().map(|byte| if byte == 0 { b'\n' } else { byte });
+                put(false, &lines.chain([b'\n']).collect::<Vec<u8>>());
+                0
+            }
+            Err(error) => {
+                println!("show: {error}");
                 1
             }
         }

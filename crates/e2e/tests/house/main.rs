@@ -1,9 +1,10 @@
 //! The house rules, as tests: which crate may know which, what every file owes its reader, and
-//! that the API's page tells the truth.
+//! that the pages of the API and of security tell the truth.
 
 mod api;
 mod dependencies;
 mod files;
+mod security;
 
 use std::path::{Path, PathBuf};
 

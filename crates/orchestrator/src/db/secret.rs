@@ -13,6 +13,8 @@ pub struct Listed {
     pub version: i32,
     /// When it was put.
     pub created_at: DateTime<Utc>,
+    /// Of its sealed form, a little more than of its value.
+    pub bytes: i32,
 }
 
 /// A version of a secret as it lies in the table.
@@ -47,7 +49,8 @@ pub async fn list(
     project: ProjectId,
 ) -> sqlx::Result<Vec<Listed>> {
     sqlx::query_as(
-        "SELECT DISTINCT ON (name) name, version, created_at FROM orchestrator.secret
+        "SELECT DISTINCT ON (name) name, version, created_at, octet_length(sealed) AS bytes
+         FROM orchestrator.secret
          WHERE project_id = $1 AND sealed IS NOT NULL ORDER BY name, version DESC",
     )
     .bind(project)
@@ -66,6 +69,26 @@ pub async fn sealed(pool: &PgPool, project: ProjectId) -> sqlx::Result<Vec<Seale
     )
     .bind(project)
     .fetch_all(pool)
+    .await
+}
+
+/// The newest version of a secret that has one.
+///
+/// # Errors
+/// Of the database.
+pub async fn newest(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    name: &str,
+) -> sqlx::Result<Option<Sealed>> {
+    sqlx::query_as(
+        "SELECT name, version, sealed FROM orchestrator.secret
+         WHERE project_id = $1 AND name = $2 AND sealed IS NOT NULL
+         ORDER BY version DESC LIMIT 1",
+    )
+    .bind(project)
+    .bind(name)
+    .fetch_optional(conn)
     .await
 }
 
@@ -104,7 +127,8 @@ pub async fn put(
     .await?;
     sqlx::query_as(
         "INSERT INTO orchestrator.secret (project_id, name, version, sealed, actor)
-         VALUES ($1, $2, $3, $4, $5) RETURNING name, version, created_at",
+         VALUES ($1, $2, $3, $4, $5)
+         RETURNING name, version, created_at, octet_length(sealed) AS bytes",
     )
     .bind(project)
     .bind(&new.name)

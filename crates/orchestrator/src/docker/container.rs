@@ -14,6 +14,7 @@ use bollard::query_parameters::{
 use chrono::{DateTime, Utc};
 
 use super::{CALL_TIMEOUT, CREATE_TIMEOUT, Client, Error, NewContainer, STOP_TIMEOUT, create};
+use crate::hardening::Told;
 use crate::naming;
 use crate::observed::{Container, Endpoint, Limits, State};
 
@@ -52,6 +53,23 @@ impl Client {
             .await;
         match found {
             Ok(found) => Ok(Some(read(found))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a container was made with that breaks out of it; `None` when there is none.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn told(&self, id: &str) -> Result<Option<Told>, Error> {
+        let found = self
+            .call("inspect container", CALL_TIMEOUT, async |it| {
+                it.inspect_container(id, None::<InspectContainerOptions>).await
+            })
+            .await;
+        match found {
+            Ok(found) => Ok(Some(told(&found.host_config.unwrap_or_default()))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -219,6 +237,21 @@ fn limits(host: &HostConfig) -> Limits {
         cpu_millis: unsigned(host.nano_cpus.unwrap_or(0) / NANOS_PER_CPU_MILLI),
         memory_bytes: u64::try_from(host.memory.unwrap_or(0)).unwrap_or(0),
         pids: unsigned(host.pids_limit.unwrap_or(0)),
+    }
+}
+
+fn told(host: &HostConfig) -> Told {
+    let modes = [
+        ("pid", &host.pid_mode),
+        ("ipc", &host.ipc_mode),
+        ("uts", &host.uts_mode),
+        ("user", &host.userns_mode),
+        ("network", &host.network_mode),
+    ];
+    let shared = modes.into_iter().filter(|(_, mode)| mode.as_deref() == Some("host"));
+    Told {
+        privileged: host.privileged.unwrap_or(false),
+        shared: shared.map(|(name, _)| name.to_owned()).collect(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Networks: list, make, connect, remove.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
     Ipam, IpamConfig, Network as EngineNetwork, NetworkConnectRequest, NetworkCreateRequest,
@@ -14,6 +14,9 @@ use crate::naming;
 use crate::observed::Network;
 use crate::spec::Attachment;
 
+/// The Engine's option that names a bridge.
+const BRIDGE: &str = "com.docker.network.bridge.name";
+
 /// A network to be made.
 #[derive(Debug, Clone)]
 pub struct NewNetwork {
@@ -25,6 +28,8 @@ pub struct NewNetwork {
     pub internal: bool,
     /// Its addresses.
     pub subnet: Ipv4Net,
+    /// Its bridge's name on the host; the Engine chooses one when there is none.
+    pub bridge: Option<String>,
 }
 
 impl Client {
@@ -70,6 +75,7 @@ impl Client {
                 }]),
                 ..Ipam::default()
             }),
+            options: new.bridge.clone().map(|it| HashMap::from([(BRIDGE.to_owned(), it)])),
             labels: Some(new.labels.clone().into_iter().collect()),
             ..NetworkCreateRequest::default()
         };

@@ -3,20 +3,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
-    MountVolumeOptionsDriverConfig,
+    ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
+    MountType, MountVolumeOptions, MountVolumeOptionsDriverConfig,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateImageOptionsBuilder, UploadToContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, CreateContainerOptions, CreateImageOptionsBuilder,
+    UploadToContainerOptionsBuilder,
 };
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::{CREATE_TIMEOUT, Client, Error};
+use super::{CALL_TIMEOUT, CREATE_TIMEOUT, Client, Error};
 use crate::files::VOLUME_BYTES;
 
 /// The program, as `build.rs` compiled it.
@@ -39,8 +41,17 @@ const HOLD_S: u32 = 300;
 const MEMORY_BYTES: i64 = 32 << 20;
 const PIDS: i64 = 8;
 
-/// Nobody: a helper has no user of its own.
-const USER: &str = "65534:65534";
+/// Who a helper is.
+const NOBODY: &str = "65534:65534";
+
+/// Who a helper is that changes the packet filter.
+const ROOT: &str = "0:0";
+
+/// How long a helper may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What is read of an answer, in bytes: fifty processes with a hundred mounts each.
+const OUTPUT_BYTES_MAX: usize = 4 << 20;
 
 impl Client {
     /// The helper image, made when it is missing.
@@ -80,16 +91,132 @@ impl Client {
         volume: &str,
         labels: &BTreeMap<String, String>,
     ) -> Result<String, Error> {
-        let image = self.toolbox().await?;
-        let mut body = body(image, vec!["wait".to_owned(), HOLD_S.to_string()], labels);
-        let mounts = Some(vec![held(volume, labels)]);
-        body.host_config = body.host_config.map(|it| HostConfig { mounts, ..it });
+        let host = HostConfig { mounts: Some(vec![held(volume, labels)]), ..host() };
+        let command = vec!["wait".to_owned(), HOLD_S.to_string()];
+        let id = self.helper(command, labels, NOBODY, host).await?;
+        self.start_container(&id).await?;
+        Ok(id)
+    }
+
+    /// What the kernel says of processes of the daemon's host, as `toolbox proc` tells it. The
+    /// helper sees every process, and may nothing. It carries `labels`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn processes(
+        &self,
+        pids: &[i64],
+        labels: &BTreeMap<String, String>,
+    ) -> Result<String, Error> {
+        let command = std::iter::once("proc".to_owned()).chain(pids.iter().map(i64::to_string));
+        let groups = Mount {
+            typ: Some(MountType::BIND),
+            source: Some("/sys/fs/cgroup".to_owned()),
+            target: Some("/cgroup".to_owned()),
+            read_only: Some(true),
+            ..Mount::default()
+        };
+        let host = HostConfig {
+            pid_mode: Some("host".to_owned()),
+            // With user namespaces of its own, the Engine shares processes only this way.
+            userns_mode: Some("host".to_owned()),
+            cgroupns_mode: Some(HostConfigCgroupnsModeEnum::HOST),
+            mounts: Some(vec![groups]),
+            ..host()
+        };
+        self.ask(command.collect(), labels, NOBODY, host).await
+    }
+
+    /// Keeps (`keep`) containers on bridges whose names begin with `prefix` away from the host, or
+    /// no longer (`remove`). Answers `kept`, `restored`, `removed`, or why it cannot be done. The
+    /// helper runs the host's own `iptables`; it carries `labels`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn filter(
+        &self,
+        action: &str,
+        prefix: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<String, Error> {
+        let bind = |from: &str, to: &str, read_only| Mount {
+            typ: Some(MountType::BIND),
+            source: Some(from.to_owned()),
+            target: Some(to.to_owned()),
+            read_only: Some(read_only),
+            ..Mount::default()
+        };
+        let capabilities = ["NET_ADMIN", "NET_RAW", "SYS_CHROOT"].map(str::to_owned);
+        let host = HostConfig {
+            network_mode: Some("host".to_owned()),
+            userns_mode: Some("host".to_owned()),
+            cap_add: Some(capabilities.to_vec()),
+            // The lock of the tables lies in /run.
+            mounts: Some(vec![bind("/", "/host", true), bind("/run", "/host/run", false)]),
+            ..host()
+        };
+        let command = ["filter", action, prefix].map(str::to_owned).to_vec();
+        let answer = self.ask(command, labels, ROOT, host).await?;
+        Ok(answer.trim().to_owned())
+    }
+
+    /// Runs a helper to its end and answers what it printed.
+    async fn ask(
+        &self,
+        command: Vec<String>,
+        labels: &BTreeMap<String, String>,
+        user: &str,
+        host: HostConfig,
+    ) -> Result<String, Error> {
+        let id = self.helper(command, labels, user, host).await?;
+        let read = async {
+            let options =
+                AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true);
+            let mut attached = self
+                .call("attach", CALL_TIMEOUT, async |it| {
+                    it.attach_container(&id, Some(options.build())).await
+                })
+                .await?;
+            self.start_container(&id).await?;
+            let mut printed = Vec::new();
+            let read = async {
+                while let Some(Ok(part)) = attached.output.next().await {
+                    let part = part.into_bytes();
+                    let left = OUTPUT_BYTES_MAX.saturating_sub(printed.len());
+                    printed.extend_from_slice(&part[..part.len().min(left)]);
+                }
+            };
+            let late = |_| Error::Timeout { what: "helper", after: ANSWER_TIMEOUT };
+            tokio::time::timeout(ANSWER_TIMEOUT, read).await.map_err(late)?;
+            Ok(String::from_utf8_lossy(&printed).into_owned())
+        };
+        let answer = read.await;
+        // One that ran to its end is gone already.
+        self.remove_container(&id).await?;
+        answer
+    }
+
+    async fn helper(
+        &self,
+        command: Vec<String>,
+        labels: &BTreeMap<String, String>,
+        user: &str,
+        host: HostConfig,
+    ) -> Result<String, Error> {
+        let body = ContainerCreateBody {
+            image: Some(self.toolbox().await?),
+            cmd: Some(command),
+            user: Some(user.to_owned()),
+            labels: Some(labels.clone().into_iter().collect()),
+            stop_signal: Some("SIGKILL".to_owned()),
+            host_config: Some(host),
+            ..ContainerCreateBody::default()
+        };
         let made = self
             .call("create container", CREATE_TIMEOUT, async |it| {
                 it.create_container(None::<CreateContainerOptions>, body).await
             })
             .await?;
-        self.start_container(&made.id).await?;
         Ok(made.id)
     }
 
@@ -135,31 +262,19 @@ fn held(volume: &str, labels: &BTreeMap<String, String>) -> Mount {
     }
 }
 
-/// A helper that may nothing.
-fn body(
-    image: String,
-    command: Vec<String>,
-    labels: &BTreeMap<String, String>,
-) -> ContainerCreateBody {
-    ContainerCreateBody {
-        image: Some(image),
-        cmd: Some(command),
-        user: Some(USER.to_owned()),
-        labels: Some(labels.clone().into_iter().collect()),
-        stop_signal: Some("SIGKILL".to_owned()),
-        host_config: Some(HostConfig {
-            auto_remove: Some(true),
-            network_mode: Some("none".to_owned()),
-            memory: Some(MEMORY_BYTES),
-            memory_swap: Some(MEMORY_BYTES),
-            pids_limit: Some(PIDS),
-            readonly_rootfs: Some(true),
-            cap_drop: Some(vec!["ALL".to_owned()]),
-            security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
-            log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-            ..HostConfig::default()
-        }),
-        ..ContainerCreateBody::default()
+/// Of a helper that may nothing.
+fn host() -> HostConfig {
+    HostConfig {
+        auto_remove: Some(true),
+        network_mode: Some("none".to_owned()),
+        memory: Some(MEMORY_BYTES),
+        memory_swap: Some(MEMORY_BYTES),
+        pids_limit: Some(PIDS),
+        readonly_rootfs: Some(true),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+        ..HostConfig::default()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::join_all;
+use ipnet::Ipv4Net;
 use proto::OperationId;
 
 use super::holder;
@@ -107,10 +108,7 @@ impl Executor<'_> {
             }
             Step::Fill { service, .. } => return self.fill(service).await,
             Step::CreateNetwork { network, internal, subnet } => {
-                let name = self.naming.network(network);
-                let labels = self.labels(naming::NETWORK, network);
-                let new = NewNetwork { name, labels, internal: *internal, subnet: *subnet };
-                docker.create_network(&new).await
+                self.create_network(network, *internal, *subnet).await
             }
             Step::CreateVolume { volume } => self.create_volume(volume).await,
             Step::CreateContainer { service } => self.create_container(service).await,
@@ -144,6 +142,26 @@ impl Executor<'_> {
         let mut labels = self.naming.labels();
         labels.insert(key.to_owned(), value.to_owned());
         labels
+    }
+
+    async fn create_network(
+        &self,
+        network: &str,
+        internal: bool,
+        subnet: Ipv4Net,
+    ) -> Result<(), Error> {
+        let docker = &self.app.docker;
+        self.app.isolation.prepare(docker, self.naming.owner).await;
+        let prefix = self.app.config.bridges.as_str();
+        docker
+            .create_network(&NewNetwork {
+                name: self.naming.network(network),
+                labels: self.labels(naming::NETWORK, network),
+                internal,
+                subnet,
+                bridge: (!prefix.is_empty()).then(|| self.naming.bridge(prefix, network)),
+            })
+            .await
     }
 
     async fn create_volume(&self, volume: &str) -> Result<(), Error> {

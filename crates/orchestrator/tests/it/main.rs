@@ -3,7 +3,9 @@
 mod crashes;
 mod failures;
 mod faults;
+mod hardening;
 mod health;
+mod isolation;
 mod kills;
 mod limits;
 mod lines;

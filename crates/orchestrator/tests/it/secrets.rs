@@ -3,6 +3,7 @@
 use orchestrator::Failpoint;
 use proto::Reason;
 use proto::orchestrator::v1;
+use proto::orchestrator::v1::log_service_client::LogServiceClient;
 use proto::orchestrator::v1::secret_service_client::SecretServiceClient;
 use testkit::{Postgres, eventually, eventually_eq};
 
@@ -91,6 +92,8 @@ async fn files_are_in_place_at_every_start_and_a_new_value_makes_a_new_container
     let found = world.docker.attempt(&[&look[..], &[&mount, &world.image], &has].concat()).await;
     assert_eq!(found.status.code(), Some(1), "{found:?}");
 
+    // The same value again changes nothing, another one does.
+    assert_eq!(put(&world, VALUE).await.version, 1);
     assert_eq!(put(&world, "another-value").await.version, 2);
     eventually(PATIENCE, || async {
         let ids = world.ids("web").await;
@@ -126,6 +129,13 @@ async fn secrets_are_listed_bounded_and_kept_while_they_are_used() {
     put_as("operator", "password", 64 << 10).await.expect("the largest");
     put_as("operator", "password", 10).await.expect("another version");
     put_as("operator", "other", 10).await.expect("another secret");
+    for number in 0..16 {
+        put_as("operator", &format!("large-{number}"), 64_000).await.expect("not too much yet");
+    }
+    let full = put_as("operator", "large", 64 << 10).await.expect_err("too much in all");
+    assert_eq!(full.reason, Reason::Conflict, "{full}");
+    let project_secrets = "DELETE FROM orchestrator.secret WHERE name LIKE 'large%'";
+    sqlx::query(project_secrets).execute(&world.pool).await.expect("they are removed");
     let list = v1::ListSecretsRequest { project_id: project_id.clone() };
     let listed = refused(client(&world, "viewer").list_secrets(list).await).expect("may");
     let listed = listed.secrets.iter().map(|it| (it.name.as_str(), it.version));
@@ -164,4 +174,106 @@ async fn with_the_database_away_a_crashed_service_finds_its_files_again() {
     eventually_eq(PATIENCE, 2, twice).await;
     eventually_eq(PATIENCE, 1, || async { world.containers("{{.ID}}").await.len() }).await;
     postgres.restart().await;
+}
+
+/// Everything that is in our tables, as text.
+async fn tables(world: &World) -> String {
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+         WHERE schemaname = 'orchestrator'",
+    )
+    .fetch_all(&world.pool)
+    .await
+    .expect("the tables are listed");
+    assert!(names.len() > 5, "{names:?}");
+    let mut all = String::new();
+    for name in names {
+        let query = format!("SELECT coalesce(string_agg(t::text, ' '), '') FROM {name} AS t");
+        let rows: String = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+            .fetch_one(&world.pool)
+            .await
+            .expect("the table is read");
+        all.push_str(&rows);
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secrets_value_is_found_nowhere() {
+    let world = World::start().await;
+    put(&world, VALUE).await;
+    // The service tells its secret to its log and to its probe.
+    let show = "show path=/run/secrets/password";
+    let mut web = world.service("web", &format!("{show} + print text=done + wait"));
+    web.secrets = vec![v1::SecretMount { name: "password".to_owned(), ..Default::default() }];
+    let command = format!("/chaosd {show}").split(' ').map(str::to_owned).collect();
+    let readiness = v1::Probe {
+        kind: Some(v1::probe::Kind::Exec(v1::ExecProbe { command })),
+        ..v1::Probe::default()
+    };
+    web.probes = Some(v1::Probes { readiness: Some(readiness), ..v1::Probes::default() });
+    world.up(stack([web])).await;
+    let id = world.ids("web").await.remove(0);
+
+    let logs = eventually(PATIENCE, || async {
+        let request = v1::GetLogsRequest { project_id: world.id(), ..Default::default() };
+        let mut client = LogServiceClient::new(world.running().channel("viewer"));
+        let told = format!("{:?}", refused(client.get_logs(request).await));
+        if told.contains("done") && told.contains("[redacted]") { Ok(told) } else { Err(told) }
+    })
+    .await;
+    let health = eventually(PATIENCE, || async {
+        let health = world.health().await;
+        let redacted = health.services[0].probes.iter().any(|it| it.output.contains("[redacted]"));
+        if redacted { Ok(format!("{health:?}")) } else { Err(health) }
+    })
+    .await;
+    let filter = format!("label={}", world.docker.label());
+    let docker = async |arguments: &[&str]| {
+        let output = world.docker.attempt(arguments).await;
+        assert!(output.status.success(), "docker {arguments:?}: {output:?}");
+        output.stdout
+    };
+    let text = async |arguments: &[&str]| {
+        String::from_utf8(docker(arguments).await).expect("names are text")
+    };
+    let mut places = vec![
+        ("logs", logs.into_bytes()),
+        ("health", health.into_bytes()),
+        ("hardening", format!("{:?}", crate::hardening::report(&world).await).into_bytes()),
+        ("tables", tables(&world).await.into_bytes()),
+        ("inspect", docker(&["inspect", &id]).await),
+        ("export", docker(&["export", &id]).await),
+        ("image", docker(&["save", &world.image]).await),
+    ];
+    for kind in ["volume", "network"] {
+        let listed = text(&[kind, "ls", "--quiet", "--filter", &filter]).await;
+        for name in listed.lines() {
+            places.push((kind, docker(&[kind, "inspect", name]).await));
+        }
+    }
+    for image in text(&["images", "--quiet", "--filter", "label=cc.toolbox"]).await.lines() {
+        places.push(("toolbox", docker(&["save", image]).await));
+    }
+    for file in ["environ", "cmdline"] {
+        let path = format!("path=/proc/1/{file}");
+        places.push((file, docker(&["exec", &id, "/chaosd", "show", &path]).await));
+    }
+    assert!(places.len() >= 12, "{}", places.len());
+    // Also as a bytea shows it, as JSON does, and as Rust does.
+    let hex: String = VALUE.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let list = |space: &str| {
+        let bytes: Vec<String> = VALUE.bytes().map(|byte| byte.to_string()).collect();
+        bytes.join(&format!(",{space}"))
+    };
+    for (place, bytes) in places {
+        for form in [VALUE.to_owned(), hex.clone(), list(""), list(" ")] {
+            let found = bytes.windows(form.len()).any(|it| it == form.as_bytes());
+            assert!(!found, "the secret is in {place}");
+        }
+        assert!(!bytes.is_empty(), "{place} is empty");
+    }
+    // Where the search would find it.
+    let own = docker(&["exec", &id, "/chaosd", "show", "path=/run/secrets/password"]).await;
+    assert_eq!(String::from_utf8_lossy(&own).trim(), VALUE);
 }

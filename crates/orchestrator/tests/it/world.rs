@@ -103,7 +103,14 @@ impl World {
             docker,
             pool,
             project: ProjectId::generate(),
-            config: Config { docker_socket, lease_ms: 1_500, subnets, logs, ..Config::default() },
+            config: Config {
+                docker_socket,
+                lease_ms: 1_500,
+                subnets,
+                bridges: String::new(),
+                logs,
+                ..Config::default()
+            },
             keyring: Keyring::open_or_create(&folder.path().join(SEAL_KEY)).expect("a key"),
             database: url.to_owned(),
             folder,

@@ -8,7 +8,7 @@ use proptest::sample::select;
 use super::super::*;
 use super::world::{World, desired, hash, now, secret, service};
 use crate::observed::{Network, State, Volume};
-use crate::spec::{Dependency, Service};
+use crate::spec::{Attachment, Dependency, Service};
 
 const NETWORKS: [&str; 3] = ["main", "edge", "gone"];
 const STATES: [State; 6] =

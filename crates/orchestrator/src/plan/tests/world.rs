@@ -1,5 +1,7 @@
 //! An Engine in memory that does what plans say.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::super::*;
@@ -7,8 +9,8 @@ use crate::naming::Naming;
 use crate::observed::{Container, Endpoint, Network, State, Volume};
 use crate::spec;
 use crate::spec::{
-    Hardening, Probes, Restart, RestartPolicy, Scan, ScanPolicy, SecretMount, Service, Severity,
-    Stop,
+    Attachment, Hardening, Probes, Restart, RestartPolicy, Scan, ScanPolicy, SecretMount, Service,
+    Severity, Stop,
 };
 
 #[derive(Debug, Clone)]
