@@ -20,6 +20,7 @@ use crate::db::operation::Operation;
 use crate::db::stack::Stack as Row;
 use crate::health::{self, Health as StackHealth};
 use crate::memory::{Memory, Stored};
+use crate::metrics;
 use crate::observe::observe;
 use crate::observed::{Container, Observed, State};
 use crate::operation::{self, Kind, Outcome};
@@ -431,6 +432,9 @@ impl Actor {
             if let Step::Start { service, id } = step {
                 let again = observed.of(service).any(|it| it.id == *id && it.started_at.is_some());
                 self.memory.started(service, again);
+                if again {
+                    metrics::restarted();
+                }
             }
         }
     }
@@ -476,8 +480,15 @@ impl Actor {
             return;
         }
         let finished = db::operation::finish(&self.app.pool, operation.id, outcome);
-        if let Err(error) = db::within(finished).await {
-            tracing::warn!(error = %error, "the end of an operation cannot be noted now");
+        match db::within(finished).await {
+            Ok(()) => {
+                let took = (Utc::now() - operation.started_at).to_std().unwrap_or_default();
+                let kind = Kind::parse(&operation.kind).as_str();
+                metrics::operation(kind, *outcome == Outcome::Succeeded, took);
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "the end of an operation cannot be noted now");
+            }
         }
         self.app.operations.send_modify(|it| *it += 1);
     }
