@@ -122,8 +122,13 @@ impl Scanner {
                 () = shutdown.cancelled() => return Ok(()),
                 scanned = self.find(&image, anew) => scanned,
             };
-            if let Err(why) = &scanned.result {
-                tracing::warn!(image, why, "an image was not scanned");
+            let before = self.last(&image).map(|it| it.result);
+            match &scanned.result {
+                // The same again is no news: it is tried every few minutes.
+                Err(why) if before.as_ref() != Some(&scanned.result) => {
+                    tracing::warn!(image, why, "an image was not scanned");
+                }
+                _ => tracing::debug!(image, "an image was scanned"),
             }
             let age_max = self.inner.config.database_age_max();
             metrics::scan(scanned.word(Severity::Low, Utc::now(), age_max).as_str());
