@@ -342,3 +342,82 @@ fn exit(container: &Container) -> Exit<'_> {
         last_line: "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::orchestrator::v1;
+
+    use super::*;
+    use crate::observed::{Limits, State};
+    use crate::plan::{Pinned, Wish};
+    use crate::spec;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).expect("a time")
+    }
+
+    fn desired() -> Desired {
+        let web = v1::ServiceSpec {
+            name: "web".to_owned(),
+            image: "image".to_owned(),
+            ..v1::ServiceSpec::default()
+        };
+        let wire = v1::StackSpec { services: vec![web], ..v1::StackSpec::default() };
+        let pinned = Pinned { image: String::new(), hash: "hash".to_owned(), restart_after: None };
+        Desired {
+            project: proto::ProjectId::generate(),
+            generation: 1,
+            wish: Wish::Running,
+            wished_at: at(0),
+            stack: spec::read(wire, &spec::Limits::widest()).expect("a good spec"),
+            pinned: [("web".to_owned(), pinned)].into(),
+            subnets: BTreeMap::new(),
+        }
+    }
+
+    /// The service's container, whose process ended at `finished`.
+    fn ended(finished: i64) -> Observed {
+        let container = Container {
+            id: "id".to_owned(),
+            name: String::new(),
+            service: "web".to_owned(),
+            generation: 1,
+            config_hash: "hash".to_owned(),
+            image: String::new(),
+            state: State::Exited,
+            created_at: Some(at(1)),
+            started_at: Some(at(2)),
+            finished_at: Some(at(finished)),
+            exit_code: 137,
+            oom_killed: false,
+            error: String::new(),
+            limits: Limits::default(),
+            networks: BTreeMap::new(),
+            published: Vec::new(),
+            pid: 0,
+        };
+        Observed { containers: vec![container], ..Observed::default() }
+    }
+
+    #[test]
+    fn what_ended_while_the_daemon_was_away_is_started_at_once_and_not_charged() {
+        let desired = desired();
+        for (finished, charged) in [(9, true), (10, false), (20, false), (30, false), (31, true)] {
+            let mut memory = Memory::default();
+            memory.found(at(10));
+            memory.lost(at(20));
+            memory.lost(at(25));
+            memory.found(at(30));
+            memory.look(&desired, &ended(finished), 0.5);
+            let waits = memory.judged().may_start.contains_key("web");
+            memory.started("web", true);
+            let seen = (waits, memory.of("web").restarts, memory.of("web").history.ends);
+            let expected = if charged { (true, 1, 1) } else { (false, 0, 0) };
+            assert_eq!(seen, expected, "it ended in second {finished}");
+            // The next end is charged as ever.
+            memory.found(at(50));
+            memory.look(&desired, &ended(40), 0.5);
+            assert!(memory.judged().may_start.contains_key("web"));
+        }
+    }
+}
