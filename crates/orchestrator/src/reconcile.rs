@@ -12,6 +12,7 @@ mod fill;
 mod lease;
 mod refusal;
 mod secrets;
+mod stray;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) -> anyhow::Result<()>
     let mut tasks = Tasks::new(&shutdown);
     tasks.spawn("lease", lease::run(app.clone(), tasks.shutdown()));
     tasks.spawn("events", events::run(app.clone(), tasks.shutdown()));
+    tasks.spawn("stray", stray::run(app.clone(), tasks.shutdown()));
     tasks.spawn("isolation", isolation::run(app.clone(), tasks.shutdown()));
     tasks.spawn("stacks", stacks(app, tasks.shutdown()));
     tasks.join().await
