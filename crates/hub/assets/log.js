@@ -1,8 +1,9 @@
-// A log that is followed. Records come by a stream that resumes where it broke off, are drawn once
-// a frame, and only the newest stay in the page: neither its time nor its memory grows with the log.
+// A log that is followed. Records come by a stream that resumes where it broke off, are drawn some
+// times a second, and only the newest stay: neither time nor memory of the page grow with the log.
 
-const LINES_MAX = 5_000;
-const DRAWN_PER_FRAME_MAX = 1_000;
+const LINES_MAX = 2_000;
+const CHARACTERS_MAX = 16_384;
+const DRAW_INTERVAL_MS = 100;
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 30_000;
 const LOOKS = 6;
@@ -15,10 +16,12 @@ const { needle, page } = log.dataset;
 
 let last = log.dataset.last;
 let following = true;
-// Records that are not drawn yet, oldest first; at most as many as the page may hold.
+// Records as they came that are not drawn yet, oldest first; at most as many as the page may hold.
 let waiting = [];
 let skipped = 0;
-let frame = 0;
+let planned = false;
+// How long the last drawing took with all that the browser did for it, in milliseconds.
+let took = 0;
 // The newest number of each service: what came before is not drawn again.
 const seen = new Map();
 for (const line of log.children) note(line.id);
@@ -34,37 +37,60 @@ function note(id) {
 
 // Following.
 
-function take(record, cursor) {
+function take(data, cursor) {
   if (cursor) last = cursor;
-  if (!note(`${record.service}:${record.sequence}`)) return;
-  waiting.push(record);
-  if (waiting.length > LINES_MAX * 2) {
-    skipped += waiting.length - LINES_MAX;
-    waiting = waiting.slice(-LINES_MAX);
-  }
+  // A long line would fill the memory while it waits.
+  waiting.push(data.length > CHARACTERS_MAX * 2 ? JSON.stringify(cut(JSON.parse(data))) : data);
+  if (waiting.length > LINES_MAX * 2) drop();
   plan();
 }
 
+// What would leave the page at once need not be read at all.
+function drop() {
+  skipped += waiting.length - LINES_MAX;
+  waiting = waiting.slice(-LINES_MAX);
+}
+
+function toEnd() {
+  log.scrollTop = log.scrollHeight;
+  // How high a line is shows only when it is seen.
+  requestAnimationFrame(() => { if (following) log.scrollTop = log.scrollHeight; });
+}
+
+function cut(record) {
+  if (record.text?.length > CHARACTERS_MAX) {
+    record.text = record.text.slice(0, CHARACTERS_MAX);
+    record.cut = true;
+  }
+  return record;
+}
+
 function plan() {
-  // A page that nobody sees draws no frames: what waits is bounded, and drawn when it is seen.
-  if (frame === 0) frame = requestAnimationFrame(draw);
+  if (planned) return;
+  planned = true;
+  // A page that nobody sees draws nothing: what waits is bounded, and drawn when it is seen.
+  // A slow machine draws less often, so that the page stays at hand.
+  setTimeout(() => requestAnimationFrame(draw), Math.max(DRAW_INTERVAL_MS, took * 2));
 }
 
 function draw() {
-  frame = 0;
+  planned = false;
   if (!following) { tell(); return; }
-  // What would scroll out of the page at once need not be drawn at all.
-  if (waiting.length > LINES_MAX) {
-    skipped += waiting.length - LINES_MAX;
-    waiting = waiting.slice(-LINES_MAX);
+  const begun = performance.now();
+  if (waiting.length > LINES_MAX) drop();
+  const rows = [];
+  for (const data of waiting) {
+    const record = cut(JSON.parse(data));
+    if (note(`${record.service}:${record.sequence}`)) rows.push(row(record));
   }
-  const part = document.createDocumentFragment();
-  for (const record of waiting.splice(0, DRAWN_PER_FRAME_MAX)) part.append(row(record));
-  log.append(part);
-  while (log.childElementCount > LINES_MAX) { log.firstElementChild.remove(); skipped += 1; }
-  log.scrollTop = log.scrollHeight;
+  waiting = [];
+  const over = log.childElementCount + rows.length - LINES_MAX;
+  for (let n = 0; n < over; n += 1) log.firstElementChild.remove();
+  skipped += Math.max(over, 0);
+  log.append(...rows);
+  toEnd();
   tell();
-  if (waiting.length > 0) plan();
+  requestAnimationFrame(() => { took = performance.now() - begun; });
 }
 
 function tell() {
@@ -79,7 +105,7 @@ function tell() {
 
 function pause(paused) {
   following = !paused;
-  if (following) { log.scrollTop = log.scrollHeight; plan(); }
+  if (following) { toEnd(); plan(); }
   tell();
 }
 
@@ -99,7 +125,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "f" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) pause(following);
 });
 button.hidden = false;
-log.scrollTop = log.scrollHeight;
+toEnd();
 tell();
 connect(RETRY_MS_MIN);
 
@@ -107,7 +133,7 @@ function connect(retry) {
   const after = last ? `&after=${encodeURIComponent(last)}` : "";
   const stream = new EventSource(log.dataset.log + after);
   stream.addEventListener("open", () => { retry = RETRY_MS_MIN; });
-  stream.addEventListener("record", (event) => take(JSON.parse(event.data), event.lastEventId));
+  stream.addEventListener("record", (event) => take(event.data, event.lastEventId));
   stream.addEventListener("problem", (event) => {
     document.querySelector("#live").textContent = JSON.parse(event.data).detail;
   });
@@ -139,7 +165,7 @@ function row(record) {
   switch (record.kind) {
     case "line":
       colour(text, record.text);
-      if (record.truncated) text.append(" ", element("em", "", "(cut at 1 MiB)"));
+      if (record.truncated || record.cut) text.append(" ", element("em", "", "(cut)"));
       break;
     case "mark": text.append(`— ${record.event} ${record.text}`); break;
     case "gap":

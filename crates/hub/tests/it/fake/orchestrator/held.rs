@@ -12,6 +12,9 @@ use tonic::Code;
 
 use crate::fake::Fake;
 
+/// By project and name: version and value.
+pub(crate) type Secrets = BTreeMap<(String, String), (u32, Vec<u8>)>;
+
 /// Everything that it holds.
 #[derive(Default)]
 pub(crate) struct Held {
@@ -20,8 +23,7 @@ pub(crate) struct Held {
     pub(crate) log: watch::Sender<Vec<wire::LogRecord>>,
     pub(crate) operations: watch::Sender<Vec<wire::Operation>>,
     pub(crate) failures: Mutex<Vec<wire::Failure>>,
-    /// By project and name: version and value.
-    pub(crate) secrets: Mutex<BTreeMap<(String, String), (u32, Vec<u8>)>>,
+    pub(crate) secrets: Mutex<Secrets>,
     /// How often a purge says that it is not done.
     pub(crate) purges_left: AtomicU32,
     /// What every call is refused with.
