@@ -4,6 +4,8 @@
 const LINES_MAX = 2_000;
 const CHARACTERS_MAX = 16_384;
 const DRAW_INTERVAL_MS = 100;
+// Rows in one frame: what is left is drawn in the next ones, so that the page stays at hand.
+const DRAWN_MAX = 250;
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 30_000;
 const LOOKS = 6;
@@ -19,9 +21,10 @@ let following = true;
 // Records as they came that are not drawn yet, oldest first; at most as many as the page may hold.
 let waiting = [];
 let skipped = 0;
+let stale = false;
 let planned = false;
-// How long the last drawing took with all that the browser did for it, in milliseconds.
-let took = 0;
+// The look of each service that was named.
+const looks = new Map();
 // The newest number of each service: what came before is not drawn again.
 const seen = new Map();
 for (const line of log.children) note(line.id);
@@ -45,10 +48,12 @@ function take(data, cursor) {
   plan();
 }
 
-// What would leave the page at once need not be read at all.
+// What would leave the page at once need not be drawn at all; nor may what is drawn stay then, as
+// there would be a hole between.
 function drop() {
   skipped += waiting.length - LINES_MAX;
   waiting = waiting.slice(-LINES_MAX);
+  stale = true;
 }
 
 function toEnd() {
@@ -69,28 +74,30 @@ function plan() {
   if (planned) return;
   planned = true;
   // A page that nobody sees draws nothing: what waits is bounded, and drawn when it is seen.
-  // A slow machine draws less often, so that the page stays at hand.
-  setTimeout(() => requestAnimationFrame(draw), Math.max(DRAW_INTERVAL_MS, took * 2));
+  setTimeout(() => requestAnimationFrame(draw), waiting.length > DRAWN_MAX ? 0 : DRAW_INTERVAL_MS);
 }
 
 function draw() {
   planned = false;
   if (!following) { tell(); return; }
-  const begun = performance.now();
   if (waiting.length > LINES_MAX) drop();
+  if (stale) {
+    skipped += log.childElementCount;
+    log.replaceChildren();
+    stale = false;
+  }
   const rows = [];
-  for (const data of waiting) {
+  for (const data of waiting.splice(0, DRAWN_MAX)) {
     const record = cut(JSON.parse(data));
     if (note(`${record.service}:${record.sequence}`)) rows.push(row(record));
   }
-  waiting = [];
   const over = log.childElementCount + rows.length - LINES_MAX;
   for (let n = 0; n < over; n += 1) log.firstElementChild.remove();
   skipped += Math.max(over, 0);
   log.append(...rows);
   toEnd();
   tell();
-  requestAnimationFrame(() => { took = performance.now() - begun; });
+  if (waiting.length > 0) plan();
 }
 
 function tell() {
@@ -178,9 +185,12 @@ function row(record) {
 }
 
 function look(service) {
-  let sum = 0;
-  for (const byte of new TextEncoder().encode(service)) sum = (sum * 31 + byte) % 997;
-  return sum % LOOKS;
+  if (!looks.has(service)) {
+    let sum = 0;
+    for (const byte of new TextEncoder().encode(service)) sum = (sum * 31 + byte) % 997;
+    looks.set(service, sum % LOOKS);
+  }
+  return looks.get(service);
 }
 
 // A colour, or anything else that a terminal would obey.
@@ -188,6 +198,7 @@ const SEQUENCE = /\x1b\[([0-?]*[ -/]*)([@-~])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/gu;
 
 function colour(into, line) {
+  if (!line.includes("\x1b") && !line.includes("\r")) { part(into, line, {}); return; }
   const kept = line.replace(/\r+$/u, "");
   const text = kept.slice(kept.lastIndexOf("\r") + 1);
   let style = {};
