@@ -48,7 +48,15 @@ async fn a_failure_shows_within_two_seconds_without_a_reload() {
     let mut program = TcpStream::connect(("127.0.0.1", port)).expect("it is published");
     program.write_all(b"GET /exit?3 HTTP/1.0\r\n\r\n").expect("it reads");
     let _ = program.read(&mut [0; 64]);
-    shows(&browser, "EXITED", SHOWN_WITHIN).await;
+    eventually(PATIENCE, || async {
+        let running = stacks.inspect("web", "{{.State.Running}}").await;
+        if running == "false" { Ok(()) } else { Err(running) }
+    })
+    .await;
+    let ended = Instant::now();
+    shows(&browser, "EXITED", PATIENCE).await;
+    let took = ended.elapsed();
+    assert!(took < SHOWN_WITHIN, "shown after {took:?}");
     assert_eq!(browser.evaluate("window.sameForAll").await, json!(1), "it was not loaded again");
     browser.visit(&format!("{base}/projects/p/resources")).await;
     shows(&browser, "web", PATIENCE).await;

@@ -39,9 +39,8 @@ async fn its_services_start_in_order_and_a_slow_backend_is_waited_for() {
         started.insert(stacks.inspect(service, "{{.State.StartedAt}}").await, service);
     }
     let order: Vec<&str> = started.into_values().collect();
-    assert_eq!(order, ["postgres", "redis", "backend", "frontend"]);
-
     let health = stacks.health("shop");
+    assert_eq!(order, ["postgres", "redis", "backend", "frontend"], "{health:#}");
     assert_eq!(health["status"], "ready", "{health:#}");
     let services = health["services"].as_array().expect("a list");
     assert!(services.iter().all(|it| it["restarts"] == 0), "nobody lost patience: {health:#}");
