@@ -209,6 +209,10 @@ async fn lines_of_every_shape_come_as_they_were_written_and_secrets_do_not() {
     let project = ProjectId::generate();
     eventually(DEADLINE, || running.logs.redact(project, vec![SecretString::from("hunter2-x")]))
         .await;
+    // What probes say passes through the same.
+    let redactor = running.logs.redactor(project).get();
+    assert_eq!(redactor.text("password hunter2-x"), "password [redacted]");
+    assert_eq!(running.logs.redactor(ProjectId::generate()).get().text("hunter2-x"), "hunter2-x");
     let cases: [(&[&str], String); 6] = [
         (&["long", "bytes=40000"], "x".repeat(40_000)),
         (&["print", "hex=016f6e650a"], "\u{1}one".to_owned()),
