@@ -159,6 +159,7 @@ impl Actor {
         self.take_over().await?;
         if self.acts {
             self.memory.look(&desired, &observed, rand::random());
+            self.notice_kills(&observed);
         }
         let gates = self.gates(&desired, &observed);
         if self.acts {
@@ -286,8 +287,8 @@ impl Actor {
             return Next::End;
         }
         let resync = self.app.config.resync().mul_f64(0.8 + 0.4 * rand::random::<f64>());
-        let until = plan.wake_at.and_then(|at| (at - Utc::now()).to_std().ok());
-        let due = plan.wake_at.map(|_| until.unwrap_or_default());
+        let wake_at = plan.wake_at.into_iter().chain(self.memory.kills_known_at(Utc::now())).min();
+        let due = wake_at.map(|at| (at - Utc::now()).to_std().unwrap_or_default());
         let unsettled = (!settled).then_some(UNREACHABLE_INTERVAL);
         Next::Wait([Some(resync), due, unsettled].into_iter().flatten().min().unwrap_or(resync))
     }
