@@ -102,7 +102,7 @@ async fn new_limits_hold_in_the_kernel_for_the_process_that_runs() {
     let (id, started) =
         (world.ids("web").await.remove(0), world.inspect("web", "{{.State.StartedAt}}").await);
     world.up(stack([limited(world.service("web", "burn"), 200, 96, 48)])).await;
-    assert_eq!(world.ids("web").await, [id.clone()]);
+    assert_eq!(world.ids("web").await, std::slice::from_ref(&id));
     assert_eq!(world.inspect("web", "{{.State.StartedAt}}").await, started);
     let pids = counter(&id, "pids", "pids.max").expect("it runs");
     let memory = counter(&id, "memory", "memory.limit_in_bytes");
