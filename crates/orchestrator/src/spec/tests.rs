@@ -226,6 +226,18 @@ fn mounts_have_a_place_of_their_own() {
     assert_eq!(faults(secret("tls/key.pem")), []);
     let config = v1::ConfigMount { name: "nginx".to_owned(), ..Default::default() };
     check(|it| it.configs = vec![config], "configs[0].name", "no config \"nginx\"");
+    for (target, why) in
+        [("/proc/sys/x", "/proc"), ("/run/secrets/db", "/run/secrets"), ("/", "hide"), ("x", "abs")]
+    {
+        let mut web = service("web");
+        let (name, target) = ("nginx".to_owned(), target.to_owned());
+        web.configs = vec![v1::ConfigMount { name: name.clone(), target, mode: None }];
+        let configs = vec![v1::ConfigSpec { name, content: Vec::new() }];
+        let found = faults_of(v1::StackSpec { configs, ..stack([web]) });
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "services.web.configs[0].target");
+        assert!(found[0].1.contains(why), "{found:?}");
+    }
 }
 
 #[test]
@@ -297,6 +309,26 @@ fn a_stack_as_a_whole_has_bounds() {
     let many: Vec<_> = (0..=SERVICES_MAX).map(|number| service(&format!("s{number}"))).collect();
     let found = faults_of(stack(many));
     assert!(found[0].1.contains("not 51"), "{found:?}");
+    let chain = (0..100_000).map(|number| {
+        let next = depends(&format!("s{}", number + 1), "");
+        v1::ServiceSpec { depends_on: vec![next], ..service(&format!("s{number}")) }
+    });
+    let found = faults_of(stack(chain));
+    assert_eq!(found.len(), 1, "nothing else is looked at: {found:?}");
+    for (kind, max) in [("networks", 16), ("volumes", 100)] {
+        let names = (0..=max).map(|number| format!("n{number}"));
+        let mut spec = stack([service("web")]);
+        match kind {
+            "networks" => {
+                let network = |name| v1::NetworkSpec { name, internal: false };
+                spec.networks = names.map(network).collect();
+            }
+            _ => spec.volumes = names.map(|name| v1::VolumeSpec { name }).collect(),
+        }
+        assert_eq!(faults_of(spec), [(kind.to_owned(), format!("must be at most {max} {kind}"))]);
+    }
+    let found = faults(|it| it.ports = vec![port(80, 80, ""); 500_000]);
+    assert_eq!(found[0], ("services.web.ports".to_owned(), "must be at most 100 ports".to_owned()));
     let config = v1::ConfigSpec { name: "big".to_owned(), content: vec![0; CONFIGS_BYTES_MAX + 1] };
     let found = faults_of(v1::StackSpec { configs: vec![config], ..stack([service("web")]) });
     assert_eq!(found[0].0, "configs");

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use proto::orchestrator::v1;
 
-use super::{DEFAULT_NETWORK, file, mount, port, probe};
+use super::{DEFAULT_NETWORK, NETWORKS_MAX, at_most, file, mount, port, probe};
 use crate::spec::{
-    Attachment, Condition, Dependency, Hardening, Limits, Resources, Restart, RestartPolicy, Scan,
-    Service, Stop, User, defaults,
+    Attachment, Condition, Dependency, Hardening, Limits, Resources, Restart, RestartPolicy,
+    SERVICES_MAX, Scan, Service, Stop, User, defaults,
     fault::At,
     name, secret,
     word::{self, CONDITIONS, ON_RESTART, RESTART_POLICIES, SCAN_POLICIES, SEVERITIES},
@@ -145,7 +145,7 @@ fn networks(wire: Vec<v1::NetworkAttachment>, at: &mut At<'_>) -> Vec<Attachment
         return vec![Attachment { network: DEFAULT_NETWORK.to_owned(), aliases: Vec::new() }];
     }
     let mut networks: Vec<Attachment> = Vec::new();
-    for (index, network) in wire.into_iter().enumerate() {
+    for (index, network) in at_most(wire, NETWORKS_MAX, "networks", at).into_iter().enumerate() {
         let mut at = at.index(index);
         at.check(networks.iter().all(|it| it.network != network.name), || {
             format!("names the network {:?} twice", network.name)
@@ -162,7 +162,7 @@ fn networks(wire: Vec<v1::NetworkAttachment>, at: &mut At<'_>) -> Vec<Attachment
 
 fn dependencies(wire: Vec<v1::Dependency>, own: &str, at: &mut At<'_>) -> Vec<Dependency> {
     let mut dependencies: Vec<Dependency> = Vec::new();
-    for (index, dependency) in wire.into_iter().enumerate() {
+    for (index, dependency) in at_most(wire, SERVICES_MAX, "services", at).into_iter().enumerate() {
         let mut at = at.index(index);
         let name = dependency.service;
         at.field("service").check(name != own, || "must be another service".to_owned());
@@ -211,7 +211,8 @@ fn resources(wire: v1::Resources, mut at: At<'_>) -> Resources {
 
 fn hardening(wire: v1::Hardening, limits: &Limits, mut at: At<'_>) -> Hardening {
     let mut cap_add = Vec::new();
-    for (index, text) in wire.cap_add.iter().enumerate() {
+    let capabilities = at_most(wire.cap_add, ITEMS_MAX, "capabilities", &mut at.field("cap_add"));
+    for (index, text) in capabilities.iter().enumerate() {
         let upper = text.to_ascii_uppercase();
         let capability = upper.strip_prefix("CAP_").unwrap_or(&upper).to_owned();
         at.field("cap_add").index(index).check(limits.capabilities.contains(&capability), || {
