@@ -1,5 +1,6 @@
 //! Reads a spec from the wire: fills in every default, and names every fault by its field's path.
 
+mod argument;
 mod file;
 mod graph;
 mod mount;

@@ -129,6 +129,54 @@ fn secrets_are_refused_where_others_could_read_them() {
 }
 
 #[test]
+fn a_secret_in_an_argument_is_told_in_each_form() {
+    let faults_of = |arguments: &[&str]| {
+        faults(|it| it.command = arguments.iter().map(|it| (*it).to_owned()).collect())
+    };
+    for arguments in [
+        &["app", "postgres://app:hunter2@db/app?sslmode=disable"][..],
+        &["app", "--url=postgres://app:hunter2@db/app?sslmode=disable"],
+        &["app", "Zk3v9QpX1sLr8Tn5Wb2Yc7Ud=="],
+        &["sh", "-c", "exec app --requirepass hunter2"],
+        &["sh", "-c", "PGPASSWORD=\"hunter2\" psql"],
+        &["sh", "-c", "curl -H 'X-Token: ghp_0123456789abcdefghijABCDEFGHIJ012345' db"],
+        &["redis-cli", "-a", "ghp_0123456789abcdefghijABCDEFGHIJ012345", "ping"],
+    ] {
+        let found = faults_of(arguments);
+        assert_eq!(found.len(), 1, "{arguments:?}: {found:?}");
+        assert!(found[0].1.starts_with("looks like a secret"), "{arguments:?}: {found:?}");
+    }
+    for arguments in [
+        &["psql", "--no-password", "-h", "db"][..],
+        &["mysql", "--password", "-h", "db"],
+        &["app", "--commit=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"],
+        &["app", "--tls-key", "/run/secrets/key", "--token=/run/secrets/token"],
+        &["sh", "-c", "redis-server --requirepass \"$(cat /run/secrets/redis)\""],
+        &["sh", "-c", "mysqladmin ping --password=\"$MYSQL_PASSWORD\""],
+        &["redis-server", "--requirepass", ""],
+    ] {
+        assert_eq!(faults_of(arguments), [], "{arguments:?}");
+    }
+}
+
+#[test]
+fn secrets_are_refused_in_probes_and_labels_too() {
+    let command = ["redis-cli", "-a", "ghp_0123456789abcdefghijABCDEFGHIJ012345"];
+    let exec = v1::ExecProbe { command: command.map(str::to_owned).to_vec() };
+    let liveness = Some(probe(Kind::Exec(exec)));
+    let probes = v1::Probes { liveness, ..Default::default() };
+    check(|it| it.probes = Some(probes), "probes.liveness.exec.command[2]", "looks like a secret");
+    let labels = |key: &str, value: &str| {
+        let labels = [(key.to_owned(), value.to_owned())].into();
+        move |it: &mut v1::ServiceSpec| it.labels = labels
+    };
+    let url = "postgres://app:hunter2@db/app";
+    check(labels("com.example.database", url), "labels.com.example.database", "a URL");
+    let rule = labels("traefik.http.routers.web.rule", "Host(`example.org`)");
+    assert_eq!(faults(rule), []);
+}
+
+#[test]
 fn what_a_field_may_hold() {
     let text = |text: &str| text.to_owned();
     check(|it| it.environment = [(text(""), text("x"))].into(), "environment.", "no name");

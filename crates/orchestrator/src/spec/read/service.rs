@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proto::orchestrator::v1;
 
-use super::{DEFAULT_NETWORK, NETWORKS_MAX, at_most, file, mount, port, probe};
+use super::{DEFAULT_NETWORK, NETWORKS_MAX, argument, at_most, file, mount, port, probe};
 use crate::spec::{
     Attachment, Condition, Dependency, Hardening, Limits, Resources, Restart, RestartPolicy,
     SERVICES_MAX, Scan, Service, Stop, User, defaults,
@@ -45,8 +45,8 @@ pub(super) fn read(wire: v1::ServiceSpec, limits: &Limits, mut at: At<'_>) -> Se
     }
     let in_text = wire.entrypoint.iter().chain(&wire.command).map(String::len).sum();
     bounded(wire.entrypoint.len() + wire.command.len(), in_text, &mut at.field("command"));
-    arguments(&wire.entrypoint, &mut at.field("entrypoint"));
-    arguments(&wire.command, &mut at.field("command"));
+    argument::check(&wire.entrypoint, &mut at.field("entrypoint"));
+    argument::check(&wire.command, &mut at.field("command"));
     environment(&wire.environment, &mut at.field("environment"));
     labels(&wire.labels, &mut at.field("labels"));
     at.field("hostname").check(wire.hostname.is_empty() || name::is_host(&wire.hostname), || {
@@ -84,27 +84,6 @@ fn bounded(items: usize, bytes: usize, at: &mut At<'_>) {
     });
 }
 
-fn arguments(arguments: &[String], at: &mut At<'_>) {
-    let suspicion = |index: usize, argument: &str| match argument.split_once('=') {
-        Some((name, value)) => secret::suspicion(name, value),
-        None => {
-            let option = index.checked_sub(1).and_then(|before| arguments.get(before));
-            let option = option.filter(|option| option.starts_with('-') && !option.contains('='));
-            secret::suspicion(option.map_or("", String::as_str), argument)
-        }
-    };
-    for (index, argument) in arguments.iter().enumerate() {
-        let mut at = at.index(index);
-        at.check(!argument.contains('\0'), || "must not hold a zero byte".to_owned());
-        if let Some(why) = suspicion(index, argument) {
-            at.fault(format!(
-                "looks like a secret: {why}. Every user of the host can read arguments; declare it \
-                 under `secrets` and let the command read the file /run/secrets/NAME"
-            ));
-        }
-    }
-}
-
 fn environment(environment: &BTreeMap<String, String>, at: &mut At<'_>) {
     let bytes = environment.iter().map(|(name, value)| name.len() + value.len()).sum();
     bounded(environment.len(), bytes, at);
@@ -123,10 +102,17 @@ fn environment(environment: &BTreeMap<String, String>, at: &mut At<'_>) {
 
 fn labels(labels: &BTreeMap<String, String>, at: &mut At<'_>) {
     bounded(labels.len(), labels.iter().map(|(key, value)| key.len() + value.len()).sum(), at);
-    for key in labels.keys() {
-        at.field(key).check(!key.is_empty() && !key.starts_with(OWN_LABELS), || {
+    for (key, value) in labels {
+        let mut at = at.field(key);
+        at.check(!key.is_empty() && !key.starts_with(OWN_LABELS), || {
             format!("must have a name that does not begin with {OWN_LABELS}; those are ours")
         });
+        if let Some(why) = secret::suspicion(key, value) {
+            at.fault(format!(
+                "looks like a secret: {why}. Whoever may look at the container reads its labels; \
+                 declare it under `secrets`"
+            ));
+        }
     }
 }
 
