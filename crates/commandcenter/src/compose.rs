@@ -20,6 +20,7 @@ mod mount;
 mod object;
 mod port;
 mod probe;
+mod relative;
 mod report;
 mod service;
 #[cfg(test)]
@@ -115,8 +116,7 @@ struct Project<'a> {
 pub fn resolve(request: &Request) -> Result<Resolved, Error> {
     let mut report = Report::default();
     let variables = variables(request, &mut report);
-    let mut reader =
-        document::Reader { folder: &request.folder, variables: &variables, report: &mut report };
+    let mut reader = document::Reader::new(&request.folder, &variables, &mut report);
     let tree = reader.all(&request.documents);
     report.settle()?;
     let tree = tree.unwrap_or_else(|| Node::new(Place::default(), Value::Null));

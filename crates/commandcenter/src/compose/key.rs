@@ -280,6 +280,9 @@ pub(super) const EXTENDS: Keys = &[("service", Taken), ("file", Taken)];
 pub(super) const EXTENSION: Keys =
     &[("probes", Taken), ("restart", Taken), ("scan", Taken), ("one_shot", Taken)];
 
+/// The keys of a probe that say how it asks.
+pub(super) const PROBE_KINDS: [&str; 5] = ["exec", "http", "tcp", "postgres", "redis"];
+
 pub(super) const PROBES: Keys = &[("startup", Taken), ("readiness", Taken), ("liveness", Taken)];
 
 pub(super) const PROBE: Keys = &[
