@@ -138,6 +138,7 @@ fn variables(request: &Request, report: &mut Report) -> BTreeMap<String, String>
         match disk::text(&request.folder.join(path)) {
             Ok(text) => match dotenv::parse(&text, &request.environment) {
                 Ok(variables) => {
+                    environment::unset(&variables, file, report);
                     let known = variables.into_iter().filter_map(|it| Some((it.name, it.value?)));
                     of_files.extend(known);
                 }

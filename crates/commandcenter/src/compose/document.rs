@@ -73,8 +73,7 @@ impl<'a> Reader<'a> {
                     Err(why) => self.report.at(place, path, why),
                 }
                 for name in unset {
-                    let message = format!("the variable {name} is not set, and stands for nothing");
-                    self.report.warn_at(place, path, message);
+                    self.report.warn_at(place, path, interpolate::is_unset(&name));
                 }
             }
             Value::List(items) => {

@@ -51,6 +51,33 @@ fn a_file_that_is_extended_must_have_the_service() {
 }
 
 #[test]
+fn a_raw_file_of_variables_is_taken_as_it_stands_there() {
+    let text = |format: &str| {
+        format!(
+            "services:\n  web:\n    image: app\n    env_file:\n    - path: a.env\n      format: \
+             {format}\n"
+        )
+    };
+    let file = [("a.env", "A=wo$rd #1\n")];
+    let web = only_service(resolve_all(&file, &[&text("raw")]));
+    assert_eq!(web.environment["A"], "wo$rd #1");
+    refused(
+        resolve_all(&file, &[&text("yaml")]),
+        &[(6, "services.web.env_file[0].format", "must be raw, or left out")],
+    );
+}
+
+#[test]
+fn a_value_that_a_file_of_variables_cuts_is_a_warning() {
+    let text = "services:\n  web:\n    image: app\n    hostname: $HOST\n    env_file: a.env\n";
+    let files = [("a.env", "# first\nA=wo$rd\n"), (".env", "HOST=web$ost\n")];
+    let resolved = resolve_all(&files, &[text]).unwrap_or_else(|error| panic!("{error}"));
+    let [first, second] = resolved.warnings.as_slice() else { panic!("{:?}", resolved.warnings) };
+    assert!(first.starts_with(".env:1: HOST: the variable ost is not set"), "{first}");
+    assert!(second.starts_with("a.env:2: A: the variable rd is not set"), "{second}");
+}
+
+#[test]
 fn reset_takes_away_what_is_there_and_sets_nothing() {
     let base = "services:\n  web:\n    image: app\n    environment: {HOME: /x, B: b}\n    \
                 depends_on: {db: {condition: service_started}}\n    networks: {back: , front: }\n    \
