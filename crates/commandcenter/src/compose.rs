@@ -173,6 +173,19 @@ fn stack(
         .entries(report)
         .into_iter()
         .partition(|(_, service)| is_active(service, &profiles, report));
+    report.origin("services", &services);
+    if active.len() > spec::SERVICES_MAX {
+        let message = format!("must be at most {} services", spec::SERVICES_MAX);
+        report.fault(&services, format!("{message}, not {}", active.len()));
+        return Default::default();
+    }
+    if active.is_empty() && !idle.is_empty() {
+        report.fault(
+            &services,
+            "all are in profiles that are not active; activate one with --profile",
+        );
+        return Default::default();
+    }
     let idle = idle.into_iter().map(|(entry, _)| entry.key.clone()).collect();
     let project = Project { folder: &request.folder, variables, idle };
     let mut spec = v1::StackSpec::default();
@@ -243,7 +256,7 @@ fn check(spec: &v1::StackSpec, report: &mut Report) {
         match report.origins.fault(&violation.field, &violation.description) {
             // It follows from a fault of the same line.
             Some(fault) if told.contains(&(fault.file.clone(), fault.line)) => {}
-            Some(fault) => report.faults.push(fault),
+            Some(fault) => report.push(fault),
             None if told.is_empty() => {
                 let place = Place { file: 0, line: 1 };
                 report.at(place, &violation.field, violation.description);

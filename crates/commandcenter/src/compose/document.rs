@@ -18,6 +18,9 @@ use super::{
 /// Services that extend each other in a row.
 const EXTENDS_MAX: usize = 10;
 
+/// All texts of the files after expansion, in bytes.
+const EXPANDED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What files are read with.
 pub(super) struct Reader<'a> {
     folder: &'a Path,
@@ -25,12 +28,14 @@ pub(super) struct Reader<'a> {
     report: &'a mut Report,
     /// Services of other files by name; none of those that cannot be read.
     others: BTreeMap<String, Option<Rc<Node>>>,
+    /// Of all texts after expansion, in bytes.
+    expanded: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Relative paths begin at the folder.
     pub(super) fn new(folder: &'a Path, variables: &'a Variables, report: &'a mut Report) -> Self {
-        Self { folder, variables, report, others: BTreeMap::new() }
+        Self { folder, variables, report, others: BTreeMap::new(), expanded: 0 }
     }
 
     /// All documents as one; a later one wins over an earlier one.
@@ -66,6 +71,8 @@ impl<'a> Reader<'a> {
         let place = node.place;
         match &mut node.value {
             Value::Null => {}
+            // One fault about it is enough.
+            Value::Text(_) if self.expanded > EXPANDED_BYTES_MAX => {}
             Value::Text(text) => {
                 let mut unset = BTreeSet::new();
                 match interpolate::expand(text, self.variables, &mut unset) {
@@ -74,6 +81,11 @@ impl<'a> Reader<'a> {
                 }
                 for name in unset {
                     self.report.warn_at(place, path, interpolate::is_unset(&name));
+                }
+                self.expanded += text.len();
+                if self.expanded > EXPANDED_BYTES_MAX {
+                    let message = format!("variables make more than {EXPANDED_BYTES_MAX} bytes");
+                    self.report.at(place, path, message);
                 }
             }
             Value::List(items) => {

@@ -341,6 +341,9 @@ pub(super) const ALL: [(&str, Keys); 27] = [
 /// Says which keys of a mapping are unknown, without effect, or refused.
 pub(super) fn check(field: &Field<'_>, keys: Keys, report: &mut Report) {
     for (entry, value) in field.entries(report) {
+        if report.is_full() {
+            return;
+        }
         match keys.iter().find(|(name, _)| *name == entry.key).map(|(_, usage)| usage) {
             Some(Taken) => {}
             Some(_) if value.is_nothing() => {}

@@ -10,6 +10,9 @@ use super::{
 /// Faults that are told at once.
 const FAULTS_MAX: usize = 20;
 
+/// Faults, or warnings, that are kept: nobody reads more.
+const KEPT_MAX: usize = 100;
+
 /// What is wrong at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -95,10 +98,18 @@ impl Report {
     }
 
     pub(super) fn at(&mut self, place: Place, key: &str, message: impl Into<String>) {
-        let fault = self.place(place, key, message.into());
-        if !self.faults.contains(&fault) {
+        self.push(self.place(place, key, message.into()));
+    }
+
+    pub(super) fn push(&mut self, fault: Fault) {
+        if !self.is_full() && !self.faults.contains(&fault) {
             self.faults.push(fault);
         }
+    }
+
+    /// Whether no more faults are kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.faults.len() >= KEPT_MAX
     }
 
     fn place(&self, place: Place, key: &str, message: String) -> Fault {
@@ -125,7 +136,7 @@ impl Report {
 
     pub(super) fn warn_at(&mut self, place: Place, key: &str, message: String) {
         let warning = self.place(place, key, message).to_string();
-        if !self.warnings.contains(&warning) {
+        if self.warnings.len() < KEPT_MAX && !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
     }

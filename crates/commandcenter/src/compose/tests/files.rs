@@ -128,3 +128,26 @@ fn one_port_may_be_written_in_two_ways() {
                 '81', host_ip: 127.0.0.1}\n";
     assert_eq!(only_service(resolve_all(&[], &[base, over])).ports.len(), 2);
 }
+
+#[test]
+fn small_files_cannot_become_large() {
+    let values: String = (0..20_000).map(|index| format!("      A{index}: $A\n")).collect();
+    let text = format!("services:\n  web:\n    image: app\n    environment:\n{}", values);
+    let error = resolve_all(&[(".env", &format!("A={}\n", "x".repeat(1_000_000)))], &[&text]);
+    let message = "variables make more than 4194304 bytes";
+    refused(error, &[(9, "services.web.environment.A4", message)]);
+}
+
+#[test]
+fn files_with_thousands_of_keys_are_told_soon() {
+    let keys: String = (0..24_000).map(|index| format!("    k{index}: x\n")).collect();
+    let text = format!("services:\n  web:\n    image: app\n{keys}");
+    let error = resolve_all(&[], &[&text]).expect_err("unknown keys");
+    assert_eq!(error.faults.len(), 100);
+    let profiles = |from: usize| {
+        let names: Vec<_> = (from..from + 40_000).map(|index| format!("p{index}")).collect();
+        format!("services:\n  web:\n    image: app\n    profiles: [{}]\n", names.join(", "))
+    };
+    let error = resolve_all(&[], &[&profiles(0), &profiles(40_000)]).expect_err("none is active");
+    assert!(error.faults[0].message.contains("--profile"), "{error}");
+}
