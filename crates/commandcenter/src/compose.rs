@@ -116,13 +116,14 @@ struct Project<'a> {
 pub fn resolve(request: &Request) -> Result<Resolved, Error> {
     let mut report = Report::default();
     let variables = variables(request, &mut report);
+    let first = Place { file: report.files(), line: 1 };
     let mut reader = document::Reader::new(&request.folder, &variables, &mut report);
     let tree = reader.all(&request.documents);
     report.settle()?;
-    let tree = tree.unwrap_or_else(|| Node::new(Place::default(), Value::Null));
+    let tree = tree.unwrap_or_else(|| Node::new(first, Value::Null));
     let root = Field::root(&tree);
     let (spec, secrets) = stack(&root, request, &variables, &mut report);
-    check(&spec, &mut report);
+    check(&spec, first, &mut report);
     report.settle()?;
     Ok(Resolved { spec, secrets, warnings: report.warnings, origins: report.origins })
 }
@@ -195,7 +196,7 @@ fn stack(
         }
         spec.services.push(service::read(&entry.key, &service, &project, report));
     }
-    one_shots(&mut spec);
+    one_shots(&mut spec, report);
     unseen(&spec, report);
     spec.networks = object::networks(root, &spec.services, report);
     spec.volumes = object::volumes(root, &spec.services, report);
@@ -216,13 +217,19 @@ fn is_active(service: &Field<'_>, profiles: &BTreeSet<String>, report: &mut Repo
 }
 
 /// A service whose end another one waits for ends by design.
-fn one_shots(spec: &mut v1::StackSpec) {
+fn one_shots(spec: &mut v1::StackSpec, report: &mut Report) {
     let dependencies = spec.services.iter().flat_map(|service| &service.depends_on);
     let ends: BTreeSet<String> = dependencies
         .filter(|dependency| dependency.condition == "completed")
         .map(|dependency| dependency.service.clone())
         .collect();
     for service in spec.services.iter_mut().filter(|service| ends.contains(&service.name)) {
+        let field = format!("services.{}.one_shot", service.name);
+        if !service.one_shot && report.origins.has(&field) {
+            let message = "is false, but another service waits until it has completed; remove one";
+            let fault = report.origins.fault(&field, message);
+            fault.into_iter().for_each(|fault| report.push(fault));
+        }
         service.one_shot = true;
     }
 }
@@ -248,7 +255,7 @@ fn unseen(spec: &v1::StackSpec, report: &mut Report) {
 }
 
 /// What no server would accept is a fault here, where its file and line are known.
-fn check(spec: &v1::StackSpec, report: &mut Report) {
+fn check(spec: &v1::StackSpec, first: Place, report: &mut Report) {
     let Err(failure) = spec::read(spec.clone(), &Limits::widest()) else { return };
     let told: BTreeSet<_> =
         report.faults.iter().map(|fault| (fault.file.clone(), fault.line)).collect();
@@ -258,8 +265,7 @@ fn check(spec: &v1::StackSpec, report: &mut Report) {
             Some(fault) if told.contains(&(fault.file.clone(), fault.line)) => {}
             Some(fault) => report.push(fault),
             None if told.is_empty() => {
-                let place = Place { file: 0, line: 1 };
-                report.at(place, &violation.field, violation.description);
+                report.at(first, &violation.field, violation.description);
             }
             None => {}
         }

@@ -36,7 +36,7 @@ pub(super) fn read(
 
 /// One file, or a list in which mappings are items too.
 fn items<'a>(field: &Field<'a>, report: &mut Report) -> Vec<Field<'a>> {
-    if field.is_map() { vec![field.clone()] } else { field.items(report) }
+    if field.is_map() { vec![field.clone()] } else { field.one_or_more(report) }
 }
 
 fn of_file(

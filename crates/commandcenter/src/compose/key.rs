@@ -351,7 +351,7 @@ pub(super) fn check(field: &Field<'_>, keys: Keys, report: &mut Report) {
                 report.warn_at(entry.place, &value.path, format!("has no effect: {why}"));
             }
             Some(Refused(why)) => report.at(entry.place, &value.path, *why),
-            None if entry.key.starts_with("x-") => {}
+            None if entry.key.starts_with("x-") && !is_misspelt(&entry.key, keys) => {}
             None => report.at(entry.place, &value.path, unknown(&entry.key, keys)),
         }
     }
@@ -359,6 +359,13 @@ pub(super) fn check(field: &Field<'_>, keys: Keys, report: &mut Report) {
 
 /// Names of keys this like each other are misspelt.
 const LIKENESS_MIN: f64 = 0.75;
+
+/// Extensions like ours that are not ours would be ignored in silence.
+fn is_misspelt(key: &str, keys: Keys) -> bool {
+    const LIKENESS_MIN: f64 = 0.95;
+    const OWN: &str = "x-commandcenter";
+    keys.iter().any(|(name, _)| *name == OWN) && strsim::jaro_winkler(key, OWN) >= LIKENESS_MIN
+}
 
 fn unknown(key: &str, keys: Keys) -> String {
     let taken = keys.iter().filter(|(_, usage)| matches!(usage, Taken)).map(|(name, _)| *name);

@@ -63,6 +63,11 @@ pub struct Origins {
 }
 
 impl Origins {
+    /// Whether this very field was written.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
     /// The fault at the place where a field of the spec was written, or the nearest field around
     /// it; `None` when the spec as a whole is meant.
     #[must_use]
@@ -95,6 +100,11 @@ impl Report {
     pub(super) fn file(&mut self, name: &str) -> usize {
         self.origins.files.push(name.to_owned());
         self.origins.files.len() - 1
+    }
+
+    /// How many files there are so far.
+    pub(super) fn files(&self) -> usize {
+        self.origins.files.len()
     }
 
     pub(super) fn at(&mut self, place: Place, key: &str, message: impl Into<String>) {
@@ -144,6 +154,19 @@ impl Report {
     /// A field of the spec was written here.
     pub(super) fn origin(&mut self, spec: impl Into<String>, field: &Field<'_>) {
         self.origin_at(spec, field.node.place, &field.path);
+    }
+
+    /// A field of the spec, and all below it that have the same names there, were written here.
+    pub(super) fn origins_of(&mut self, spec: &str, field: &Field<'_>) {
+        self.origin(spec, field);
+        for entry in field.node.entries() {
+            let key = format!("{}.{}", field.path, entry.key);
+            let spec = format!("{spec}.{}", entry.key);
+            self.origin_at(&*spec, entry.place, &key);
+            if !entry.value.entries().is_empty() {
+                self.origins_of(&spec, &Field { node: &entry.value, path: key });
+            }
+        }
     }
 
     pub(super) fn origin_at(&mut self, spec: impl Into<String>, place: Place, key: &str) {

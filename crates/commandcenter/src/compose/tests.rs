@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod faults;
 mod files;
 
 fn fixtures() -> PathBuf {

@@ -320,7 +320,7 @@ fn probes_ask_something_that_can_be_answered() {
     check(readiness(deadline), "probes.readiness.deadline", "only a startup probe");
     let period = v1::Probe { period: seconds(-1), ..tcp() };
     check(readiness(period), "probes.readiness.period", "0.1 to 3600 s");
-    check(readiness(v1::Probe { failures: 101, ..tcp() }), "probes.readiness.failures", "100");
+    check(readiness(v1::Probe { failures: 1_001, ..tcp() }), "probes.readiness.failures", "1000");
 }
 
 #[test]
