@@ -71,6 +71,14 @@ impl Document {
     pub fn read(path: &Path) -> io::Result<Self> {
         Ok(Self { name: path.display().to_string(), text: disk::text(path)? })
     }
+
+    /// Reads what is open, such as standard input.
+    ///
+    /// # Errors
+    /// As for a file.
+    pub fn read_from(name: &str, file: impl io::Read) -> io::Result<Self> {
+        Ok(Self { name: name.to_owned(), text: disk::text_of(file)? })
+    }
 }
 
 /// What to resolve, and with what.

@@ -39,6 +39,8 @@ impl fmt::Display for Fault {
 pub struct Error {
     /// At least one.
     pub faults: Vec<Fault>,
+    /// What was odd before, and may be the cause.
+    pub warnings: Vec<String>,
 }
 
 impl std::error::Error for Error {}
@@ -181,6 +183,6 @@ impl Report {
         let mut faults = std::mem::take(&mut self.faults);
         let file = |fault: &Fault| self.origins.files.iter().position(|it| *it == fault.file);
         faults.sort_by_key(|fault| (file(fault), fault.line));
-        Err(Error { faults })
+        Err(Error { faults, warnings: std::mem::take(&mut self.warnings) })
     }
 }

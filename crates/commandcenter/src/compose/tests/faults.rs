@@ -177,3 +177,10 @@ fn a_value_comes_from_one_place() {
     let resolved = resolve_text(&text("{external: true}", "{content: x}")).expect("it is there");
     assert!(resolved.secrets.is_empty());
 }
+
+#[test]
+fn a_fault_comes_with_the_warnings_that_explain_it() {
+    let error = resolve_text("services:\n  web:\n    image: 'app:${TAG}'\n").expect_err("no tag");
+    assert!(error.faults[0].message.contains("tag that no image can have"), "{error}");
+    assert!(error.warnings[0].contains("the variable TAG is not set"), "{:?}", error.warnings);
+}
