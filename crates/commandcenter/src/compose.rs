@@ -20,6 +20,7 @@ mod mount;
 mod object;
 mod port;
 mod probe;
+mod relative;
 mod report;
 mod service;
 #[cfg(test)]
@@ -70,6 +71,14 @@ impl Document {
     pub fn read(path: &Path) -> io::Result<Self> {
         Ok(Self { name: path.display().to_string(), text: disk::text(path)? })
     }
+
+    /// Reads what is open, such as standard input.
+    ///
+    /// # Errors
+    /// As for a file.
+    pub fn read_from(name: &str, file: impl io::Read) -> io::Result<Self> {
+        Ok(Self { name: name.to_owned(), text: disk::text_of(file)? })
+    }
 }
 
 /// What to resolve, and with what.
@@ -115,14 +124,14 @@ struct Project<'a> {
 pub fn resolve(request: &Request) -> Result<Resolved, Error> {
     let mut report = Report::default();
     let variables = variables(request, &mut report);
-    let mut reader =
-        document::Reader { folder: &request.folder, variables: &variables, report: &mut report };
+    let first = Place { file: report.files(), line: 1 };
+    let mut reader = document::Reader::new(&request.folder, &variables, &mut report);
     let tree = reader.all(&request.documents);
     report.settle()?;
-    let tree = tree.unwrap_or_else(|| Node::new(Place::default(), Value::Null));
+    let tree = tree.unwrap_or_else(|| Node::new(first, Value::Null));
     let root = Field::root(&tree);
     let (spec, secrets) = stack(&root, request, &variables, &mut report);
-    check(&spec, &mut report);
+    check(&spec, first, &mut report);
     report.settle()?;
     Ok(Resolved { spec, secrets, warnings: report.warnings, origins: report.origins })
 }
@@ -138,6 +147,7 @@ fn variables(request: &Request, report: &mut Report) -> BTreeMap<String, String>
         match disk::text(&request.folder.join(path)) {
             Ok(text) => match dotenv::parse(&text, &request.environment) {
                 Ok(variables) => {
+                    environment::unset(&variables, file, report);
                     let known = variables.into_iter().filter_map(|it| Some((it.name, it.value?)));
                     of_files.extend(known);
                 }
@@ -172,6 +182,19 @@ fn stack(
         .entries(report)
         .into_iter()
         .partition(|(_, service)| is_active(service, &profiles, report));
+    report.origin("services", &services);
+    if active.len() > spec::SERVICES_MAX {
+        let message = format!("must be at most {} services", spec::SERVICES_MAX);
+        report.fault(&services, format!("{message}, not {}", active.len()));
+        return Default::default();
+    }
+    if active.is_empty() && !idle.is_empty() {
+        report.fault(
+            &services,
+            "all are in profiles that are not active; activate one with --profile",
+        );
+        return Default::default();
+    }
     let idle = idle.into_iter().map(|(entry, _)| entry.key.clone()).collect();
     let project = Project { folder: &request.folder, variables, idle };
     let mut spec = v1::StackSpec::default();
@@ -181,7 +204,7 @@ fn stack(
         }
         spec.services.push(service::read(&entry.key, &service, &project, report));
     }
-    one_shots(&mut spec);
+    one_shots(&mut spec, report);
     unseen(&spec, report);
     spec.networks = object::networks(root, &spec.services, report);
     spec.volumes = object::volumes(root, &spec.services, report);
@@ -202,13 +225,19 @@ fn is_active(service: &Field<'_>, profiles: &BTreeSet<String>, report: &mut Repo
 }
 
 /// A service whose end another one waits for ends by design.
-fn one_shots(spec: &mut v1::StackSpec) {
+fn one_shots(spec: &mut v1::StackSpec, report: &mut Report) {
     let dependencies = spec.services.iter().flat_map(|service| &service.depends_on);
     let ends: BTreeSet<String> = dependencies
         .filter(|dependency| dependency.condition == "completed")
         .map(|dependency| dependency.service.clone())
         .collect();
     for service in spec.services.iter_mut().filter(|service| ends.contains(&service.name)) {
+        let field = format!("services.{}.one_shot", service.name);
+        if !service.one_shot && report.origins.has(&field) {
+            let message = "is false, but another service waits until it has completed; remove one";
+            let fault = report.origins.fault(&field, message);
+            fault.into_iter().for_each(|fault| report.push(fault));
+        }
         service.one_shot = true;
     }
 }
@@ -234,7 +263,7 @@ fn unseen(spec: &v1::StackSpec, report: &mut Report) {
 }
 
 /// What no server would accept is a fault here, where its file and line are known.
-fn check(spec: &v1::StackSpec, report: &mut Report) {
+fn check(spec: &v1::StackSpec, first: Place, report: &mut Report) {
     let Err(failure) = spec::read(spec.clone(), &Limits::widest()) else { return };
     let told: BTreeSet<_> =
         report.faults.iter().map(|fault| (fault.file.clone(), fault.line)).collect();
@@ -242,10 +271,9 @@ fn check(spec: &v1::StackSpec, report: &mut Report) {
         match report.origins.fault(&violation.field, &violation.description) {
             // It follows from a fault of the same line.
             Some(fault) if told.contains(&(fault.file.clone(), fault.line)) => {}
-            Some(fault) => report.faults.push(fault),
+            Some(fault) => report.push(fault),
             None if told.is_empty() => {
-                let place = Place { file: 0, line: 1 };
-                report.at(place, &violation.field, violation.description);
+                report.at(first, &violation.field, violation.description);
             }
             None => {}
         }

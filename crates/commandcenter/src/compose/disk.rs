@@ -14,8 +14,12 @@ pub(super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("it is no file"));
     }
+    bounded(File::open(path)?)
+}
+
+fn bounded(file: impl io::Read) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut content)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content)?;
     if content.len() as u64 > FILE_BYTES_MAX {
         return Err(io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes")));
     }
@@ -24,7 +28,16 @@ pub(super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
 
 /// A file's text.
 pub(super) fn text(path: &Path) -> io::Result<String> {
-    String::from_utf8(bytes(path)?).map_err(|_| io::Error::other("it is no text in UTF-8"))
+    utf8(bytes(path)?)
+}
+
+/// The text of standard input, or whatever else is open.
+pub(super) fn text_of(file: impl io::Read) -> io::Result<String> {
+    utf8(bounded(file)?)
+}
+
+fn utf8(content: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(content).map_err(|_| io::Error::other("it is no text in UTF-8"))
 }
 
 /// What to tell of a file that cannot be read.

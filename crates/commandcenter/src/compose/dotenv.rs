@@ -14,24 +14,35 @@ pub(super) struct Variable {
     /// `None`: the one of the shell.
     pub(super) value: Option<String>,
     pub(super) line: usize,
+    /// Names in the value that stand for nothing.
+    pub(super) unset: BTreeSet<String>,
 }
+
+/// All values of a file after expansion, in bytes.
+const VALUES_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Reads a file of variables. A value may use `known` ones and those of the lines above it.
 pub(super) fn parse(text: &str, known: &Variables) -> Result<Vec<Variable>, Wrong> {
     let mut known = known.clone();
     let mut variables = Vec::new();
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut line = 1;
+    let (mut line, mut bytes) = (1, 0);
     while !rest.is_empty() {
         let (read, after) = statement(rest).map_err(|message| Wrong { line, message })?;
         if let Some((name, raw)) = read {
-            let value = raw.map(|raw| raw.expand(&known)).transpose();
+            let mut unset = BTreeSet::new();
+            let value = raw.map(|raw| raw.expand(&known, &mut unset)).transpose();
             let value = value.map_err(|why| Wrong { line, message: format!("{name}: {why}") })?;
+            bytes += value.as_ref().map_or(0, String::len);
+            if bytes > VALUES_BYTES_MAX {
+                let message = format!("variables make more than {VALUES_BYTES_MAX} bytes");
+                return Err(Wrong { line, message });
+            }
             if let Some(value) = &value {
                 // The shell's value wins wherever it is used.
                 known.entry(name.to_owned()).or_insert_with(|| value.clone());
             }
-            variables.push(Variable { name: name.to_owned(), value, line });
+            variables.push(Variable { name: name.to_owned(), value, line, unset });
         }
         line += rest[..rest.len() - after.len()].matches('\n').count();
         rest = after;
@@ -39,9 +50,25 @@ pub(super) fn parse(text: &str, known: &Variables) -> Result<Vec<Variable>, Wron
     Ok(variables)
 }
 
+/// Reads a file in which every value is as it stands there, from its `=` to the end of the line.
+pub(super) fn raw(text: &str) -> Result<Vec<Variable>, Wrong> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim_start()));
+    let mut variables = Vec::new();
+    for (line, text) in lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#')) {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text.trim_end(), None),
+        };
+        let name = check_name(name).map_err(|message| Wrong { line, message })?.to_owned();
+        variables.push(Variable { name, value, line, unset: BTreeSet::new() });
+    }
+    Ok(variables)
+}
+
 /// A value as it stands in the file.
 enum Raw<'a> {
-    /// In single quotes: as it is.
+    /// In single quotes: as it is, but for `\'`.
     Literal(&'a str),
     /// In double quotes: with escapes and variables.
     Quoted(&'a str),
@@ -50,15 +77,17 @@ enum Raw<'a> {
 }
 
 impl Raw<'_> {
-    fn expand(&self, known: &Variables) -> Result<String, String> {
-        let mut unset = BTreeSet::new();
+    fn expand(&self, known: &Variables, unset: &mut BTreeSet<String>) -> Result<String, String> {
         match self {
-            Self::Literal(text) => Ok((*text).to_owned()),
-            Self::Quoted(text) => expand(&unescape(text), known, &mut unset),
-            Self::Plain(text) => expand(text, known, &mut unset),
+            Self::Literal(text) => Ok(text.replace("\\'", "'")),
+            Self::Quoted(text) => expand(&unescape(text), known, unset),
+            Self::Plain(text) => expand(text, known, unset),
         }
     }
 }
+
+/// What stands between a name and its value.
+const ASSIGNMENTS: [char; 2] = ['=', ':'];
 
 type Statement<'a> = (Option<(&'a str, Option<Raw<'a>>)>, &'a str);
 
@@ -69,13 +98,17 @@ fn statement(text: &str) -> Result<Statement<'_>, String> {
     if trimmed.is_empty() || trimmed.starts_with('#') {
         return Ok((None, after));
     }
-    let statement = trimmed.strip_prefix("export ").unwrap_or(trimmed).trim_start();
-    let Some((name, _)) = statement.split_once('=') else {
+    let statement = trimmed.strip_prefix("export").unwrap_or(trimmed);
+    let is_exported = statement.starts_with(char::is_whitespace);
+    let statement = if is_exported { statement.trim_start() } else { trimmed };
+    // `NAME: VALUE` as well, as in YAML.
+    let Some((name, _)) = statement.split_once(ASSIGNMENTS) else {
         return Ok((Some((check_name(statement)?, None)), after));
     };
     let name = check_name(name.trim_end())?;
     // A quoted value may go over several lines.
-    let value = text[text.find('=').unwrap_or_default() + 1..].trim_start_matches([' ', '\t']);
+    let value =
+        text[text.find(ASSIGNMENTS).unwrap_or_default() + 1..].trim_start_matches([' ', '\t']);
     match value.chars().next() {
         Some(quote @ ('"' | '\'')) => {
             let end =
@@ -111,7 +144,7 @@ fn closing(text: &str, quote: char) -> Option<usize> {
         if c == quote && !escaped {
             return Some(place);
         }
-        escaped = c == '\\' && !escaped && quote == '"';
+        escaped = c == '\\' && !escaped;
     }
     None
 }
@@ -160,6 +193,50 @@ mod tests {
                 ("H", Some("shell"), 11),
             ]
         );
+    }
+
+    #[test]
+    fn published_forms() {
+        let text = "A='Let\\'s go!'\nB: 2\nexport\tC=3\nD=a:b=c\nexported=4\nE='\\d'\n";
+        let variables = parse(text, &Variables::new()).expect("variables");
+        let found: Vec<_> =
+            variables.iter().map(|it| (it.name.as_str(), it.value.as_deref())).collect();
+        assert_eq!(
+            found,
+            [
+                ("A", Some("Let's go!")),
+                ("B", Some("2")),
+                ("C", Some("3")),
+                ("D", Some("a:b=c")),
+                ("exported", Some("4")),
+                ("E", Some("\\d")),
+            ]
+        );
+    }
+
+    #[test]
+    fn raw_values_are_as_they_stand_there() {
+        let text = "# a comment\nA=pa$word #1\n\n  B='x'\nC\nD=a=b";
+        let variables = raw(text).expect("variables");
+        let found: Vec<_> =
+            variables.iter().map(|it| (it.name.as_str(), it.value.as_deref(), it.line)).collect();
+        assert_eq!(
+            found,
+            [
+                ("A", Some("pa$word #1"), 2),
+                ("B", Some("'x'"), 4),
+                ("C", None, 5),
+                ("D", Some("a=b"), 6),
+            ]
+        );
+        assert_eq!(raw("A=1\nno name=2\n").expect_err("a blank").line, 2);
+    }
+
+    #[test]
+    fn variables_cannot_make_a_file_large() {
+        let text = format!("A={}\n{}", "x".repeat(500_000), "B=$A\n".repeat(45_000));
+        let wrong = parse(&text, &Variables::new()).expect_err("it is large");
+        assert!(wrong.line == 9 && wrong.message.contains("variables make more"), "{wrong:?}");
     }
 
     #[test]

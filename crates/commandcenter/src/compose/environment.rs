@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::{Project, disk, dotenv, field::Field, key, report::Report, yaml::Place};
+use super::{Project, disk, dotenv, field::Field, interpolate, key, report::Report, yaml::Place};
 
 /// Reads `env_file` and `environment`; later ones win.
 pub(super) fn read(
@@ -36,7 +36,7 @@ pub(super) fn read(
 
 /// One file, or a list in which mappings are items too.
 fn items<'a>(field: &Field<'a>, report: &mut Report) -> Vec<Field<'a>> {
-    if field.is_map() { vec![field.clone()] } else { field.items(report) }
+    if field.is_map() { vec![field.clone()] } else { field.one_or_more(report) }
 }
 
 fn of_file(
@@ -44,11 +44,16 @@ fn of_file(
     project: &Project<'_>,
     report: &mut Report,
 ) -> Vec<(String, String, Place)> {
-    let mut required = true;
+    let (mut required, mut is_raw) = (true, false);
     let mut path = field.clone();
     if field.is_map() {
         key::check(field, key::ENV_FILE, report);
         required = field.get("required").is_none_or(|it| it.flag(report));
+        let raw = |text: &str| match text {
+            "raw" => Ok(true),
+            _ => Err(format!("must be raw, or left out, not {text:?}")),
+        };
+        is_raw = field.get("format").and_then(|it| it.read(report, raw)).unwrap_or_default();
         let Some(named) = field.get("path") else {
             report.fault(field, "needs `path`");
             return Vec::new();
@@ -65,17 +70,27 @@ fn of_file(
         }
     };
     let file = report.file(&name);
-    match dotenv::parse(&text, project.variables) {
-        Ok(variables) => {
-            let known = |it: dotenv::Variable| {
-                let value = it.value.or_else(|| project.variables.get(&it.name).cloned())?;
-                Some((it.name, value, Place { file, line: it.line }))
-            };
-            variables.into_iter().filter_map(known).collect()
-        }
-        Err(wrong) => {
-            report.wrong(file, wrong);
-            Vec::new()
+    let read = if is_raw { dotenv::raw(&text) } else { dotenv::parse(&text, project.variables) };
+    let variables = read.unwrap_or_else(|wrong| {
+        report.wrong(file, wrong);
+        Vec::new()
+    });
+    unset(&variables, file, report);
+    let known = |it: dotenv::Variable| {
+        let value = it.value.or_else(|| project.variables.get(&it.name).cloned())?;
+        Some((it.name, value, Place { file, line: it.line }))
+    };
+    variables.into_iter().filter_map(known).collect()
+}
+
+/// Warns of values that have been cut where a variable is not set.
+pub(super) fn unset(variables: &[dotenv::Variable], file: usize, report: &mut Report) {
+    for variable in variables {
+        for name in &variable.unset {
+            let place = Place { file, line: variable.line };
+            let why = interpolate::is_unset(name);
+            let why = format!("{why}; put the value into single quotes if it is meant as it is");
+            report.warn_at(place, &variable.name, why);
         }
     }
 }

@@ -17,18 +17,28 @@ pub(super) fn apply(
         probes(spec, &field, service, report);
     }
     if let Some(field) = field.get("restart") {
-        report.origin(format!("{spec}.restart"), &field);
+        report.origins_of(&format!("{spec}.restart"), &field);
         key::check(&field, key::RESTART, report);
-        let attempts = field.get("attempts").and_then(|it| it.number(report)).unwrap_or_default();
-        service.restart = Some(v1::Restart { policy: text(&field, "policy", report), attempts });
+        // What it does not say is still what Compose's own key says.
+        let mut restart = service.restart.take().unwrap_or_default();
+        if let Some(policy) = field.get("policy") {
+            restart.policy = policy.text(report);
+        }
+        if let Some(attempts) = field.get("attempts") {
+            restart.attempts = attempts.positive(report).unwrap_or_default();
+        }
+        service.restart = Some(restart);
     }
     if let Some(field) = field.get("scan") {
-        report.origin(format!("{spec}.scan"), &field);
+        report.origins_of(&format!("{spec}.scan"), &field);
         key::check(&field, key::SCAN, report);
         let policy = text(&field, "policy", report);
         service.scan = Some(v1::ScanPolicy { policy, severity: text(&field, "severity", report) });
     }
-    service.one_shot = field.get("one_shot").is_some_and(|it| it.flag(report));
+    if let Some(field) = field.get("one_shot") {
+        report.origin(format!("{spec}.one_shot"), &field);
+        service.one_shot = field.flag(report);
+    }
 }
 
 fn text(field: &Field<'_>, key: &str, report: &mut Report) -> String {
@@ -36,12 +46,7 @@ fn text(field: &Field<'_>, key: &str, report: &mut Report) -> String {
 }
 
 fn probes(spec: &str, field: &Field<'_>, service: &mut v1::ServiceSpec, report: &mut Report) {
-    report.origin(format!("{spec}.probes"), field);
-    for key in ["startup", "readiness", "liveness"] {
-        if let Some(probe) = field.get(key) {
-            report.origin(format!("{spec}.probes.{key}"), &probe);
-        }
-    }
+    report.origins_of(&format!("{spec}.probes"), field);
     let own = probe::probes(field, report);
     let known = service.probes.take().unwrap_or_default();
     service.probes = Some(v1::Probes {

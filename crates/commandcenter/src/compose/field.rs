@@ -2,6 +2,7 @@
 
 use super::{
     report::Report,
+    units,
     yaml::{Entry, Node, Place, Value},
 };
 
@@ -40,15 +41,22 @@ impl<'a> Field<'a> {
     }
 
     /// Every item; a single text is a list of one.
+    pub(super) fn one_or_more(&self, report: &mut Report) -> Vec<Field<'a>> {
+        match &self.node.value {
+            Value::Text(_) => vec![self.clone()],
+            _ => self.items(report),
+        }
+    }
+
+    /// Every item.
     pub(super) fn items(&self, report: &mut Report) -> Vec<Field<'a>> {
         match &self.node.value {
             Value::List(items) => {
                 let field = |(index, node)| Field { node, path: format!("{}[{index}]", self.path) };
                 items.iter().enumerate().map(field).collect()
             }
-            Value::Text(_) => vec![self.clone()],
             Value::Null => Vec::new(),
-            Value::Map(_) => {
+            Value::Text(_) | Value::Map(_) => {
                 report.fault(self, "must be a list");
                 Vec::new()
             }
@@ -80,14 +88,10 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn flag(&self, report: &mut Report) -> bool {
-        match self.as_text() {
-            Some("true" | "True" | "yes" | "on") => true,
-            Some("false" | "False" | "no" | "off") => false,
-            _ => {
-                report.fault(self, "must be true or false");
-                false
-            }
-        }
+        self.as_text().and_then(boolean).unwrap_or_else(|| {
+            report.fault(self, "must be true or false");
+            false
+        })
     }
 
     /// A whole number, or what `read` makes of the text.
@@ -106,11 +110,23 @@ impl<'a> Field<'a> {
         })
     }
 
-    /// Whether it says no more than the default: nothing, `false`, or an empty collection.
+    /// A whole number where 0 would stand for the default.
+    pub(super) fn positive(&self, report: &mut Report) -> Option<u32> {
+        let number = self.number(report)?;
+        let positive = if number > 0 { Ok(number) } else { Err(units::NOT_ZERO.to_owned()) };
+        report.take(self, positive)
+    }
+
+    /// Whether it says no more than the default: it is empty, or a switch that is off.
     pub(super) fn is_nothing(&self) -> bool {
+        self.is_empty() || self.as_text().and_then(boolean) == Some(false)
+    }
+
+    /// Nothing, an empty text, or an empty collection.
+    pub(super) fn is_empty(&self) -> bool {
         match &self.node.value {
             Value::Null => true,
-            Value::Text(text) => text.is_empty() || text == "false",
+            Value::Text(text) => text.is_empty(),
             Value::List(items) => items.is_empty(),
             Value::Map(entries) => entries.is_empty(),
         }
@@ -139,5 +155,14 @@ impl<'a> Field<'a> {
                 }
             })
             .collect()
+    }
+}
+
+/// A switch, as YAML has written them over time.
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+        _ => None,
     }
 }

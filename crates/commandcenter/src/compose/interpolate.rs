@@ -22,6 +22,11 @@ pub(super) fn expand(
     Expansion { variables, unset }.expand(text, 0)
 }
 
+/// What is said of a variable that is not set.
+pub(super) fn is_unset(name: &str) -> String {
+    format!("the variable {name} is not set, and stands for nothing")
+}
+
 struct Expansion<'a> {
     variables: &'a Variables,
     unset: &'a mut BTreeSet<String>,

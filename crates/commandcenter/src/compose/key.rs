@@ -280,6 +280,9 @@ pub(super) const EXTENDS: Keys = &[("service", Taken), ("file", Taken)];
 pub(super) const EXTENSION: Keys =
     &[("probes", Taken), ("restart", Taken), ("scan", Taken), ("one_shot", Taken)];
 
+/// The keys of a probe that say how it asks.
+pub(super) const PROBE_KINDS: [&str; 5] = ["exec", "http", "tcp", "postgres", "redis"];
+
 pub(super) const PROBES: Keys = &[("startup", Taken), ("readiness", Taken), ("liveness", Taken)];
 
 pub(super) const PROBE: Keys = &[
@@ -338,6 +341,9 @@ pub(super) const ALL: [(&str, Keys); 27] = [
 /// Says which keys of a mapping are unknown, without effect, or refused.
 pub(super) fn check(field: &Field<'_>, keys: Keys, report: &mut Report) {
     for (entry, value) in field.entries(report) {
+        if report.is_full() {
+            return;
+        }
         match keys.iter().find(|(name, _)| *name == entry.key).map(|(_, usage)| usage) {
             Some(Taken) => {}
             Some(_) if value.is_nothing() => {}
@@ -345,7 +351,7 @@ pub(super) fn check(field: &Field<'_>, keys: Keys, report: &mut Report) {
                 report.warn_at(entry.place, &value.path, format!("has no effect: {why}"));
             }
             Some(Refused(why)) => report.at(entry.place, &value.path, *why),
-            None if entry.key.starts_with("x-") => {}
+            None if entry.key.starts_with("x-") && !is_misspelt(&entry.key, keys) => {}
             None => report.at(entry.place, &value.path, unknown(&entry.key, keys)),
         }
     }
@@ -353,6 +359,13 @@ pub(super) fn check(field: &Field<'_>, keys: Keys, report: &mut Report) {
 
 /// Names of keys this like each other are misspelt.
 const LIKENESS_MIN: f64 = 0.75;
+
+/// Extensions like ours that are not ours would be ignored in silence.
+fn is_misspelt(key: &str, keys: Keys) -> bool {
+    const LIKENESS_MIN: f64 = 0.95;
+    const OWN: &str = "x-commandcenter";
+    keys.iter().any(|(name, _)| *name == OWN) && strsim::jaro_winkler(key, OWN) >= LIKENESS_MIN
+}
 
 fn unknown(key: &str, keys: Keys) -> String {
     let taken = keys.iter().filter(|(_, usage)| matches!(usage, Taken)).map(|(name, _)| *name);

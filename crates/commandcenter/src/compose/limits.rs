@@ -95,14 +95,24 @@ pub(super) fn one(field: &Field<'_>, report: &mut Report) {
 
 /// `restart`, or `deploy.restart_policy`; none when neither is there.
 pub(super) fn restart(spec: &str, field: &Field<'_>, report: &mut Report) -> Option<v1::Restart> {
-    if let Some(restart) = field.get("restart") {
-        report.origin(format!("{spec}.restart"), &restart);
-        return restart.read(report, word);
+    let policy = field.get("deploy").and_then(|deploy| deploy.get("restart_policy"));
+    let other = policy.map(|policy| deployed(spec, &policy, report));
+    let Some(restart) = field.get("restart") else { return other };
+    report.origin(format!("{spec}.restart"), &restart);
+    let own = restart.read(report, word)?;
+    let Some(other) = other else { return Some(own) };
+    let attempts = [own.attempts, other.attempts];
+    if own.policy != other.policy || (attempts[0] != attempts[1] && !attempts.contains(&0)) {
+        report.fault(&restart, "says otherwise than `deploy.restart_policy`; remove one");
     }
-    let policy = field.get("deploy")?.get("restart_policy")?;
-    report.origin(format!("{spec}.restart"), &policy);
-    key::check(&policy, key::RESTART_POLICY, report);
-    let attempts = policy.get("max_attempts").and_then(|it| it.number(report)).unwrap_or_default();
+    Some(v1::Restart { attempts: attempts[0].max(attempts[1]), ..own })
+}
+
+fn deployed(spec: &str, policy: &Field<'_>, report: &mut Report) -> v1::Restart {
+    report.origin(format!("{spec}.restart"), policy);
+    key::check(policy, key::RESTART_POLICY, report);
+    let attempts =
+        policy.get("max_attempts").and_then(|it| it.positive(report)).unwrap_or_default();
     let word = policy.get("condition").and_then(|condition| {
         condition.read(report, |text| match text {
             "any" => Ok("always"),
@@ -111,22 +121,23 @@ pub(super) fn restart(spec: &str, field: &Field<'_>, report: &mut Report) -> Opt
             _ => Err(format!("must be any, on-failure or none, not {text:?}")),
         })
     });
-    Some(v1::Restart { policy: word.unwrap_or("always").to_owned(), attempts })
+    v1::Restart { policy: word.unwrap_or("always").to_owned(), attempts }
 }
 
 fn word(text: &str) -> Result<v1::Restart, String> {
-    let (word, attempts) = text.split_once(':').unwrap_or((text, "0"));
-    let policy = match word {
-        "always" | "unless-stopped" => "always",
-        "on-failure" => "on-failure",
-        "no" | "false" => "never",
+    let (policy, attempts) = match (text, text.strip_prefix("on-failure:")) {
+        ("always" | "unless-stopped", _) => ("always", 0),
+        ("on-failure", _) => ("on-failure", 0),
+        ("no" | "false", _) => ("never", 0),
+        (_, Some(attempts)) => {
+            let attempts = attempts.parse::<u32>().ok().filter(|count| *count > 0);
+            ("on-failure", attempts.ok_or_else(|| format!("{text:?} has no number of attempts"))?)
+        }
         _ => {
             return Err(format!(
                 "must be always, unless-stopped, on-failure, on-failure:3 or \"no\", not {text:?}"
             ));
         }
     };
-    let attempts =
-        attempts.parse().map_err(|_| format!("{attempts:?} is no number of attempts"))?;
     Ok(v1::Restart { policy: policy.to_owned(), attempts })
 }

@@ -71,6 +71,10 @@ fn long(field: &Field<'_>, folder: &Path, report: &mut Report) -> Option<v1::Mou
     let (kind, source, target) = (text("type"), text("source"), text("target"));
     let read_only = field.get("read_only").is_some_and(|it| it.flag(report));
     let source = match kind.as_str() {
+        "bind" if source.is_empty() => {
+            report.fault(field, "needs `source`, the folder of the host");
+            return None;
+        }
         "bind" => report.take(field, absolute(&source, folder))?,
         "volume" | "tmpfs" => source,
         kind => {

@@ -20,6 +20,7 @@ fn used<'a>(
     report: &mut Report,
 ) -> Vec<(String, Field<'a>)> {
     let Some(field) = root.get(kind) else { return Vec::new() };
+    report.origin(kind, &field);
     let mut objects = Vec::new();
     for (entry, value) in field.entries(report) {
         key::check(&value, keys, report);
@@ -40,12 +41,9 @@ pub(super) fn networks(
 ) -> Vec<v1::NetworkSpec> {
     let named = services.iter().flat_map(|it| &it.networks).map(|it| it.name.as_str());
     // Services that name none are in this one.
-    let names: BTreeSet<&str> = named.chain(["default"]).collect();
-    let networks = used(root, "networks", key::NETWORK, &names, report);
     let is_alone = services.iter().any(|service| service.networks.is_empty());
-    let networks = networks.into_iter().filter(|(name, _)| {
-        name != "default" || is_alone || services.iter().any(|it| names_network(it, name))
-    });
+    let names: BTreeSet<&str> = named.chain(is_alone.then_some("default")).collect();
+    let networks = used(root, "networks", key::NETWORK, &names, report).into_iter();
     networks
         .map(|(name, field)| {
             driver(&field, &["bridge", "default"], report);
@@ -53,10 +51,6 @@ pub(super) fn networks(
             v1::NetworkSpec { name, internal }
         })
         .collect()
-}
-
-fn names_network(service: &v1::ServiceSpec, name: &str) -> bool {
-    service.networks.iter().any(|network| network.name == name)
 }
 
 pub(super) fn volumes(
@@ -123,9 +117,6 @@ pub(super) fn secrets(
     }
     let mut secrets = BTreeMap::new();
     for (name, field) in declared {
-        if field.get("external").is_some_and(|it| it.flag(report)) {
-            continue;
-        }
         let Some(value) = content(&field, project, report) else { continue };
         if value.is_empty() || value.len() > SECRET_BYTES_MAX {
             report.fault(&field, format!("must be 1 to {SECRET_BYTES_MAX} bytes"));
@@ -135,25 +126,45 @@ pub(super) fn secrets(
     secrets
 }
 
-/// Of a `file`, a variable of the caller's `environment`, or `content`.
+/// Where a value may come from: a file, a variable of the caller, the text itself, or the project,
+/// which has it already.
+const SOURCES: [&str; 4] = ["file", "environment", "content", "external"];
+
+/// The value; none of one that is in the project already.
 fn content(field: &Field<'_>, project: &Project<'_>, report: &mut Report) -> Option<Vec<u8>> {
-    if let Some(content) = field.get("content") {
-        return Some(content.text(report).into_bytes());
-    }
-    if let Some(variable) = field.get("environment") {
-        let name = variable.text(report);
-        let value = project.variables.get(&name).map(|value| value.clone().into_bytes());
-        if value.is_none() {
-            report.fault(&variable, format!("the variable {name} is not set; set it"));
+    let found = SOURCES.into_iter().filter_map(|key| Some((key, field.get(key)?)));
+    let found: Vec<_> =
+        found.filter(|(key, source)| *key != "external" || !source.is_nothing()).collect();
+    let (key, source) = match found.as_slice() {
+        [] => {
+            report.fault(field, "needs a `file`");
+            return None;
         }
-        return value;
-    }
-    let Some(file) = field.get("file") else {
-        report.fault(field, "needs a `file`");
-        return None;
+        [one] => one,
+        [(first, _), (second, source), ..] => {
+            let message = format!("a value comes from one place; keep `{first}` or `{second}`");
+            report.fault(source, message);
+            return None;
+        }
     };
-    let name = file.text(report);
-    let content =
-        disk::bytes(&project.folder.join(&name)).map_err(|error| disk::fault(&name, &error));
-    report.take(&file, content)
+    match *key {
+        "content" => Some(source.text(report).into_bytes()),
+        "environment" => {
+            let name = source.text(report);
+            let value = project.variables.get(&name).map(|value| value.clone().into_bytes());
+            if value.is_none() {
+                report.fault(source, format!("the variable {name} is not set; set it"));
+            }
+            value
+        }
+        "external" => {
+            source.flag(report);
+            None
+        }
+        _ => {
+            let name = source.text(report);
+            let content = disk::bytes(&project.folder.join(&name));
+            report.take(source, content.map_err(|error| disk::fault(&name, &error)))
+        }
+    }
 }

@@ -2,7 +2,12 @@
 
 use proto::orchestrator::v1;
 
-use super::{field::Field, key, report::Report};
+use super::{
+    field::Field,
+    key,
+    report::Report,
+    yaml::{Node, Value},
+};
 
 /// Ports of one range.
 const RANGE_MAX: u32 = 100;
@@ -56,6 +61,29 @@ fn short(text: &str) -> Result<Vec<v1::Port>, String> {
     Ok(ranges(host, container)?.into_iter().map(port).collect())
 }
 
+/// What makes one port the same as another, however it is written.
+pub(super) fn identity(item: &Node) -> String {
+    let text = |node: &Node| match &node.value {
+        Value::Text(text) => text.clone(),
+        _ => String::new(),
+    };
+    let field = |name: &str| item.get(name).map(text).unwrap_or_default();
+    let short_form = match &item.value {
+        Value::Text(text) => text.clone(),
+        _ => {
+            let host_ip = field("host_ip");
+            let host_ip = if host_ip.is_empty() { host_ip } else { format!("[{host_ip}]:") };
+            let protocol = field("protocol");
+            let protocol = if protocol.is_empty() { "tcp" } else { &protocol };
+            format!("{host_ip}{}:{}/{protocol}", field("published"), field("target"))
+        }
+    };
+    let Ok(ports) = short(&short_form) else { return short_form };
+    let one =
+        |it: &v1::Port| format!("{} {} {} {}", it.host_ip, it.host, it.container, it.protocol);
+    ports.iter().map(one).collect::<Vec<_>>().join(",")
+}
+
 /// Ports of the host, 0 when they are free to choose, with those of the container.
 fn ranges(host: &str, container: &str) -> Result<Vec<(u32, u32)>, String> {
     let (first, last) = range(container)?;
@@ -73,7 +101,9 @@ fn ranges(host: &str, container: &str) -> Result<Vec<(u32, u32)>, String> {
 
 fn range(text: &str) -> Result<(u32, u32), String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0).map(u32::from);
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0 && is_number(text));
+    let port = |text: &str| port(text).map(u32::from);
     let (Some(first), Some(last)) = (port(first), port(last)) else {
         return Err(format!("{FORMS}; {text:?} is no port from 1 to 65535"));
     };
@@ -112,6 +142,7 @@ mod tests {
         for (text, message) in [
             ("", "no port"),
             ("http", "no port"),
+            ("+80:80", "no port"),
             ("99999:80", "\"99999\" is no port"),
             ("0:80", "\"0\" is no port"),
             ("80:", "no port"),

@@ -12,16 +12,38 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const RETRIES: u32 = 3;
 /// From one check to the next when none is named, for the deadline of the start.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// For a start, unless `start_period` says more.
+const DEADLINES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
+/// Where keys of a `healthcheck` are found in a spec.
+const FIELDS: [(&str, &str); 8] = [
+    ("test", "readiness.exec"),
+    ("interval", "readiness.period"),
+    ("timeout", "readiness.timeout"),
+    ("retries", "readiness.failures"),
+    ("test", "startup.exec"),
+    ("start_interval", "startup.period"),
+    ("timeout", "startup.timeout"),
+    ("start_period", "startup.deadline"),
+];
 
 /// A `healthcheck` is a readiness probe that runs a command. With `start_period` it also bounds the
 /// start: that long, and then as many failures as it takes.
-pub(super) fn healthcheck(field: &Field<'_>, report: &mut Report) -> Option<v1::Probes> {
+pub(super) fn healthcheck(
+    spec: &str,
+    field: &Field<'_>,
+    report: &mut Report,
+) -> Option<v1::Probes> {
     key::check(field, key::HEALTHCHECK, report);
+    for (key, own) in FIELDS {
+        if let Some(value) = field.get(key) {
+            report.origin(format!("{spec}.{own}"), &value);
+        }
+    }
     let command = command(field, report)?;
     let mut time = |key: &str| field.get(key).and_then(|value| value.read(report, units::duration));
     let (interval, timeout) = (time("interval"), time("timeout"));
     let (start_period, start_interval) = (time("start_period"), time("start_interval"));
-    let retries = field.get("retries").and_then(|value| value.number(report));
+    let retries = field.get("retries").and_then(|value| value.positive(report));
     let readiness = v1::Probe {
         kind: Some(Kind::Exec(v1::ExecProbe { command })),
         period: interval.map(wire),
@@ -30,12 +52,14 @@ pub(super) fn healthcheck(field: &Field<'_>, report: &mut Report) -> Option<v1::
         ..Default::default()
     };
     let startup = start_period.filter(|period| !period.is_zero()).map(|period| {
-        let failing = interval.unwrap_or(INTERVAL) * retries.unwrap_or(RETRIES).min(100);
+        let failing = interval.unwrap_or(INTERVAL).saturating_mul(retries.unwrap_or(RETRIES));
+        let (least, most) = DEADLINES;
+        let deadline = period.saturating_add(failing).clamp(least, most.max(period));
         v1::Probe {
             kind: readiness.kind.clone(),
             period: start_interval.map(wire),
             timeout: readiness.timeout,
-            deadline: Some(wire(period + failing)),
+            deadline: Some(wire(deadline)),
             ..Default::default()
         }
     });
@@ -85,7 +109,7 @@ fn probe(field: &Field<'_>, report: &mut Report) -> Option<v1::Probe> {
         .entries(report)
         .into_iter()
         .map(|(entry, value)| (entry.key.clone(), value))
-        .filter(|(key, _)| matches!(key.as_str(), "exec" | "http" | "tcp" | "postgres" | "redis"))
+        .filter(|(key, _)| key::PROBE_KINDS.contains(&key.as_str()))
         .collect();
     let [(name, value)] = kinds.as_slice() else {
         report.fault(field, "must have one of exec, http, tcp, postgres, redis");
@@ -96,7 +120,7 @@ fn probe(field: &Field<'_>, report: &mut Report) -> Option<v1::Probe> {
         |key: &str| field.get(key).and_then(|value| value.read(report, units::duration)).map(wire);
     let (period, timeout, deadline) = (time("period"), time("timeout"), time("deadline"));
     let mut count =
-        |key: &str| field.get(key).and_then(|value| value.number(report)).unwrap_or_default();
+        |key: &str| field.get(key).and_then(|value| value.positive(report)).unwrap_or_default();
     let (failures, successes) = (count("failures"), count("successes"));
     Some(v1::Probe { kind: Some(kind), period, timeout, failures, successes, deadline })
 }

@@ -10,6 +10,9 @@ use super::{
 /// Faults that are told at once.
 const FAULTS_MAX: usize = 20;
 
+/// Faults, or warnings, that are kept: nobody reads more.
+const KEPT_MAX: usize = 100;
+
 /// What is wrong at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -36,6 +39,8 @@ impl fmt::Display for Fault {
 pub struct Error {
     /// At least one.
     pub faults: Vec<Fault>,
+    /// What was odd before, and may be the cause.
+    pub warnings: Vec<String>,
 }
 
 impl std::error::Error for Error {}
@@ -60,6 +65,11 @@ pub struct Origins {
 }
 
 impl Origins {
+    /// Whether this very field was written.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
     /// The fault at the place where a field of the spec was written, or the nearest field around
     /// it; `None` when the spec as a whole is meant.
     #[must_use]
@@ -94,11 +104,24 @@ impl Report {
         self.origins.files.len() - 1
     }
 
+    /// How many files there are so far.
+    pub(super) fn files(&self) -> usize {
+        self.origins.files.len()
+    }
+
     pub(super) fn at(&mut self, place: Place, key: &str, message: impl Into<String>) {
-        let fault = self.place(place, key, message.into());
-        if !self.faults.contains(&fault) {
+        self.push(self.place(place, key, message.into()));
+    }
+
+    pub(super) fn push(&mut self, fault: Fault) {
+        if !self.is_full() && !self.faults.contains(&fault) {
             self.faults.push(fault);
         }
+    }
+
+    /// Whether no more faults are kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.faults.len() >= KEPT_MAX
     }
 
     fn place(&self, place: Place, key: &str, message: String) -> Fault {
@@ -125,7 +148,7 @@ impl Report {
 
     pub(super) fn warn_at(&mut self, place: Place, key: &str, message: String) {
         let warning = self.place(place, key, message).to_string();
-        if !self.warnings.contains(&warning) {
+        if self.warnings.len() < KEPT_MAX && !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
     }
@@ -133,6 +156,19 @@ impl Report {
     /// A field of the spec was written here.
     pub(super) fn origin(&mut self, spec: impl Into<String>, field: &Field<'_>) {
         self.origin_at(spec, field.node.place, &field.path);
+    }
+
+    /// A field of the spec, and all below it that have the same names there, were written here.
+    pub(super) fn origins_of(&mut self, spec: &str, field: &Field<'_>) {
+        self.origin(spec, field);
+        for entry in field.node.entries() {
+            let key = format!("{}.{}", field.path, entry.key);
+            let spec = format!("{spec}.{}", entry.key);
+            self.origin_at(&*spec, entry.place, &key);
+            if !entry.value.entries().is_empty() {
+                self.origins_of(&spec, &Field { node: &entry.value, path: key });
+            }
+        }
     }
 
     pub(super) fn origin_at(&mut self, spec: impl Into<String>, place: Place, key: &str) {
@@ -147,6 +183,6 @@ impl Report {
         let mut faults = std::mem::take(&mut self.faults);
         let file = |fault: &Fault| self.origins.files.iter().position(|it| *it == fault.file);
         faults.sort_by_key(|fault| (file(fault), fault.line));
-        Err(Error { faults })
+        Err(Error { faults, warnings: std::mem::take(&mut self.warnings) })
     }
 }

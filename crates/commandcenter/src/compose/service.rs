@@ -45,19 +45,40 @@ pub(super) fn read(
         ..Default::default()
     };
     if let Some(healthcheck) = reader.get("healthcheck", "probes") {
-        service.probes = probe::healthcheck(&healthcheck, reader.report);
+        service.probes =
+            probe::healthcheck(&format!("{}.probes", reader.spec), &healthcheck, reader.report);
     }
     extension::apply(&reader.spec, field, &mut service, reader.report);
     service
 }
 
-/// Words of a command line as a shell would split them.
+/// Words of a command line as a shell would split them; `#` is a character like others, as in
+/// Compose.
 pub(super) fn words(field: &Field<'_>, text: &str, report: &mut Report) -> Option<Vec<String>> {
-    let words = shlex::split(text);
+    let words = shlex::split(&without_comments(text));
     if words.is_none() {
         report.fault(field, "has a quote that does not close");
     }
     words
+}
+
+/// The text with each `#` escaped that could begin a comment.
+fn without_comments(text: &str) -> String {
+    let (mut plain, mut quote, mut escaped) = (String::with_capacity(text.len()), None, false);
+    for c in text.chars() {
+        if c == '#' && quote.is_none() && !escaped {
+            plain.push('\\');
+        }
+        match (c, quote) {
+            _ if escaped => escaped = false,
+            ('\\', None | Some('"')) => escaped = true,
+            ('"' | '\'', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            _ => {}
+        }
+        plain.push(c);
+    }
+    plain
 }
 
 /// One service while it is read.
@@ -79,6 +100,11 @@ impl<'a> Reader<'_, 'a, '_> {
     /// The items of a list, each as the origin of an item of the spec.
     fn items(&mut self, key: &str) -> Vec<Field<'a>> {
         self.get(key, key).map(|field| field.items(self.report)).unwrap_or_default()
+    }
+
+    /// The same where a single text may stand for a list of one.
+    fn one_or_more(&mut self, key: &str) -> Vec<Field<'a>> {
+        self.get(key, key).map(|field| field.one_or_more(self.report)).unwrap_or_default()
     }
 
     fn text(&mut self, key: &str) -> String {
@@ -109,7 +135,7 @@ impl<'a> Reader<'_, 'a, '_> {
 
     fn command(&mut self, key: &str) -> Vec<String> {
         let Some(field) = self.get(key, key) else { return Vec::new() };
-        if field.is_nothing() {
+        if field.is_empty() {
             self.report.fault(
                 &field,
                 "is empty, but an image's own cannot be taken away; leave it out, or write a program",
@@ -119,7 +145,7 @@ impl<'a> Reader<'_, 'a, '_> {
             Some(text) => words(&field, text, self.report).unwrap_or_default(),
             None => field.texts(self.report),
         };
-        for (index, item) in field.items(self.report).iter().enumerate() {
+        for (index, item) in field.one_or_more(self.report).iter().enumerate() {
             self.report.origin(format!("{}.{key}[{index}]", self.spec), item);
         }
         words
@@ -201,7 +227,7 @@ impl<'a> Reader<'_, 'a, '_> {
                 mounts.push(mount);
             }
         }
-        for item in self.items("tmpfs") {
+        for item in self.one_or_more("tmpfs") {
             if let Some(mount) = mount::tmpfs(&item, self.report) {
                 self.report.origin(format!("{}.mounts[{}]", self.spec, mounts.len()), &item);
                 mounts.push(mount);

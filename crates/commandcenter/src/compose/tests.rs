@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod faults;
+mod files;
+
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/compose")
 }
@@ -288,7 +291,9 @@ fn a_folder_of_the_host_is_the_servers_to_allow() {
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, text) in files {
-        fs::write(folder.path().join(name), text).expect("written");
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
     }
     folder
 }

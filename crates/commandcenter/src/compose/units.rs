@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Where 0 means no limit in Compose, and cannot be had.
+pub(super) const NOT_ZERO: &str = "must be more than 0; leave it out for the default";
+
 /// `512M`, `1.5g`, `64mb`, `1GiB`, or bytes.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let fault = || format!("must be a size such as 512M or 1g, not {text:?}");
@@ -16,10 +19,13 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         "t" => 40,
         _ => return Err(fault()),
     };
-    let number: f64 = decimal(number).ok_or_else(fault)?;
+    let number: f64 = decimal(number.strip_suffix(' ').unwrap_or(number)).ok_or_else(fault)?;
     let bytes = number * (1_u64 << shift) as f64;
     if bytes > (1_u64 << 50) as f64 {
         return Err(format!("{text:?} is more than any host has"));
+    }
+    if bytes < 1.0 {
+        return Err(NOT_ZERO.to_owned());
     }
     Ok(bytes as u64)
 }
@@ -58,9 +64,9 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// `0.5` is 500.
 pub(super) fn cpu_millis(text: &str) -> Result<u32, String> {
-    let cpus = decimal(text.trim()).filter(|cpus| *cpus > 0.0 && *cpus <= 1_024.0);
+    let cpus = decimal(text.trim()).filter(|cpus| (0.01..=1_024.0).contains(cpus));
     cpus.map(|cpus| (cpus * 1_000.0).round() as u32)
-        .ok_or_else(|| format!("must be a number of CPUs such as 0.5, not {text:?}"))
+        .ok_or_else(|| format!("must be 0.01 to 1024 CPUs, such as 0.5, not {text:?}"))
 }
 
 /// `0440`.
@@ -92,10 +98,11 @@ mod tests {
             ("1.5g", 3 << 29),
             ("1GiB", 1 << 30),
             ("10b", 10),
+            ("64 MB", 64 << 20),
         ] {
             assert_eq!(bytes(text), Ok(wanted));
         }
-        for text in ["", "g", "-1m", "1e9", "512X", "1 0m", "nan", "9999999t"] {
+        for text in ["", "g", "-1m", "1e9", "512X", "1 0m", "nan", "9999999t", "0", "0g", "0.5"] {
             assert!(bytes(text).is_err(), "{text}");
         }
     }
@@ -116,7 +123,7 @@ mod tests {
     fn cpus_and_modes() {
         assert_eq!(cpu_millis("0.5"), Ok(500));
         assert_eq!(cpu_millis("2"), Ok(2_000));
-        for text in ["0", "-1", "half", "inf", ""] {
+        for text in ["0", "0.0004", "-1", "half", "inf", ""] {
             assert!(cpu_millis(text).is_err(), "{text}");
         }
         assert_eq!((mode("0440"), mode("0o400")), (Ok(0o440), Ok(0o400)));

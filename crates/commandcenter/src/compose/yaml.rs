@@ -1,11 +1,14 @@
 //! YAML as a tree in which each key and value knows its file and line. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
 /// Values in one file, aliases counted as often as they are used.
 const NODES_MAX: usize = 50_000;
+
+/// What aliases stand for in one file, in bytes.
+const ALIASED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Values within values.
 const DEPTH_MAX: usize = 50;
@@ -73,15 +76,44 @@ impl Node {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
-    /// How many values this one is, and how deep they lie.
-    fn size(&self) -> (usize, usize) {
-        let inner: Vec<(usize, usize)> = match &self.value {
-            Value::List(items) => items.iter().map(Node::size).collect(),
-            Value::Map(entries) => entries.iter().map(|entry| entry.value.size()).collect(),
-            _ => Vec::new(),
-        };
-        let depth = inner.iter().map(|(_, depth)| *depth).max().unwrap_or_default();
-        (1 + inner.iter().map(|(count, _)| count).sum::<usize>(), 1 + depth)
+    /// The value of a key, to be changed.
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        let Value::Map(entries) = &mut self.value else { return None };
+        entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
+    }
+
+    fn size(&self) -> Size {
+        let own = Size { values: 1, depth: 1, bytes: 0 };
+        match &self.value {
+            Value::Null => own,
+            Value::Text(text) => Size { bytes: text.len(), ..own },
+            Value::List(items) => items.iter().fold(own, |size, item| size.with(0, item.size())),
+            Value::Map(entries) => entries
+                .iter()
+                .fold(own, |size, entry| size.with(entry.key.len(), entry.value.size())),
+        }
+    }
+}
+
+/// How much a value is.
+#[derive(Clone, Copy)]
+struct Size {
+    /// With those in it.
+    values: usize,
+    /// How deep they lie.
+    depth: usize,
+    /// Of their text.
+    bytes: usize,
+}
+
+impl Size {
+    /// With a key and its value, or an item.
+    fn with(self, key: usize, inner: Size) -> Size {
+        Size {
+            values: self.values + inner.values,
+            depth: self.depth.max(1 + inner.depth),
+            bytes: self.bytes + key + inner.bytes,
+        }
     }
 }
 
@@ -99,6 +131,7 @@ pub(super) fn load(text: &str, file: usize) -> Result<Node, Wrong> {
         file,
         anchors: BTreeMap::new(),
         nodes: 0,
+        aliased: 0,
         depth: 0,
     };
     let mut document = None;
@@ -106,12 +139,18 @@ pub(super) fn load(text: &str, file: usize) -> Result<Node, Wrong> {
         let (event, span) = loader.next()?;
         match event {
             Event::StreamEnd => break,
-            Event::DocumentStart(_) if document.is_some() => {
-                return Err(wrong(span, "a second document; a file has one"));
-            }
             Event::DocumentStart(_) => {
-                let (event, span) = loader.next()?;
-                document = Some(loader.node(event, span)?);
+                let (event, at) = loader.next()?;
+                let node = loader.node(event, at)?;
+                // An empty one is none, such as after a `---` at the end.
+                let is_empty = |node: &Node| node.value == Value::Null;
+                match &document {
+                    Some(known) if !is_empty(known) && !is_empty(&node) => {
+                        return Err(wrong(span, "a second document; a file has one"));
+                    }
+                    Some(_) if is_empty(&node) => {}
+                    _ => document = Some(node),
+                }
             }
             _ => {}
         }
@@ -128,6 +167,8 @@ struct Loader<'a> {
     file: usize,
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
+    /// In bytes.
+    aliased: usize,
     depth: usize,
 }
 
@@ -192,12 +233,18 @@ impl<'a> Loader<'a> {
     }
 
     fn alias(&mut self, id: usize, span: Span) -> Result<Node, Wrong> {
-        let Some(node) = self.anchors.get(&id).cloned() else {
+        let Some(node) = self.anchors.get(&id) else {
             return Err(wrong(span, "an alias within its own anchor would never end"));
         };
-        let (count, depth) = node.size();
-        self.count(count, span)?;
-        self.check_depth(depth, span)?;
+        let node = node.clone();
+        let size = node.size();
+        self.count(size.values, span)?;
+        self.check_depth(size.depth, span)?;
+        self.aliased += size.bytes;
+        if self.aliased > ALIASED_BYTES_MAX {
+            let message = format!("aliases stand for more than {ALIASED_BYTES_MAX} bytes");
+            return Err(wrong(span, message));
+        }
         Ok(node)
     }
 
@@ -213,6 +260,7 @@ impl<'a> Loader<'a> {
 
     fn map(&mut self) -> Result<Value, Wrong> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut lines: BTreeMap<String, usize> = BTreeMap::new();
         let mut merged = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -226,30 +274,35 @@ impl<'a> Loader<'a> {
             let value = self.node(event, value_span)?;
             if key == "<<" {
                 merged.push((value, span));
-            } else if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-                let line = first.place.line;
+            } else if let Some(line) = lines.get(&key) {
                 return Err(wrong(span, format!("the key `{key}` is on line {line} already")));
             } else {
+                lines.insert(key.clone(), span.start.line());
                 entries.push(Entry { key, place: self.place(span), value });
             }
         }
+        let mut known = lines.into_keys().collect();
         for (value, span) in merged {
-            merge_key(&mut entries, value, span)?;
+            merge_key(&mut entries, &mut known, value, span)?;
         }
         Ok(Value::Map(entries))
     }
 }
 
 /// `<<`: keys that are said win over merged ones, and earlier ones over later ones.
-fn merge_key(entries: &mut Vec<Entry>, value: Node, span: Span) -> Result<(), Wrong> {
+fn merge_key(
+    entries: &mut Vec<Entry>,
+    known: &mut BTreeSet<String>,
+    value: Node,
+    span: Span,
+) -> Result<(), Wrong> {
     match value.value {
-        Value::List(items) => items.into_iter().try_for_each(|item| merge_key(entries, item, span)),
+        Value::Null => Ok(()),
+        Value::List(items) => {
+            items.into_iter().try_for_each(|item| merge_key(entries, known, item, span))
+        }
         Value::Map(merged) => {
-            for entry in merged {
-                if entries.iter().all(|known| known.key != entry.key) {
-                    entries.push(entry);
-                }
-            }
+            entries.extend(merged.into_iter().filter(|entry| known.insert(entry.key.clone())));
             Ok(())
         }
         _ => Err(wrong(span, "<< merges mappings only")),
@@ -308,11 +361,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_empty_says_nothing() {
+        for yaml in
+            ["a: 1\n---\n", "---\na: 1\n---\n# nothing\n", "---\n---\na: 1\n", "a: 1\n<<:\n"]
+        {
+            let node = load(yaml, 0).unwrap_or_else(|wrong| panic!("{yaml:?}: {wrong:?}"));
+            assert_eq!(text(node.get("a")), "1", "{yaml:?}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_has_a_line() {
         let bomb = (1..9).fold("a0: &a0 [x, x]\n".to_owned(), |text, level| {
             let below = vec![format!("*a{}", level - 1); 9].join(", ");
             format!("{text}a{level}: &a{level} [{below}]\n")
         });
+        let wide = format!("a: &a {}\nb: [{}]\n", "x".repeat(1_000_000), vec!["*a"; 9].join(", "));
         let deep = "[".repeat(60) + &"]".repeat(60);
         let [open, close] = ["[".repeat(40), "]".repeat(40)];
         let deep_by_alias = format!("a: &a {open}{close}\nb: {open}*a{close}\n");
@@ -329,6 +393,7 @@ mod tests {
             (&deep, 1, "within each other"),
             (&deep_by_alias, 2, "within each other"),
             (&bomb, 6, "more than 50000 values"),
+            (&wide, 2, "aliases stand for more than"),
         ] {
             let wrong = load(yaml, 0).expect_err(yaml);
             assert!(wrong.message.contains(message), "{yaml:?}: {wrong:?}");

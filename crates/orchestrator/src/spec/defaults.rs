@@ -74,7 +74,7 @@ pub(super) const TIMEOUTS: RangeInclusive<Duration> =
 pub(super) const DEADLINES: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(3_600);
 /// Answers in a row that turn a verdict.
-pub(super) const TURNS: RangeInclusive<u32> = 1..=100;
+pub(super) const TURNS: RangeInclusive<u32> = 1..=1_000;
 
 /// The pace for a purpose and a kind of check.
 pub(super) fn pace(purpose: Purpose, check: &Check) -> Pace {

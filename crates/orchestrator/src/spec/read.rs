@@ -1,5 +1,6 @@
 //! Reads a spec from the wire: fills in every default, and names every fault by its field's path.
 
+mod argument;
 mod file;
 mod graph;
 mod mount;
@@ -34,6 +35,12 @@ const DEFAULT_NETWORK: &str = "default";
 pub fn read(wire: v1::StackSpec, limits: &Limits) -> Result<Stack, Failure> {
     let mut faults = Vec::new();
     let mut at = At::root(&mut faults);
+    sizes(&wire, &mut at);
+    // Who sends thousands of services would have them compared with each other.
+    if !faults.is_empty() {
+        return settle(Stack::default(), faults);
+    }
+    let mut at = At::root(&mut faults);
     let mut stack = Stack {
         services: services(wire.services, limits, &mut at.field("services")),
         networks: networks(wire.networks, &mut at.field("networks")),
@@ -47,14 +54,33 @@ pub fn read(wire: v1::StackSpec, limits: &Limits) -> Result<Stack, Failure> {
     settle(stack, faults)
 }
 
+/// How many of each there may be.
+fn sizes(wire: &v1::StackSpec, at: &mut At<'_>) {
+    let services = wire.services.len();
+    at.field("services").check((1..=SERVICES_MAX).contains(&services), || {
+        format!("must be 1 to {SERVICES_MAX} services, not {services}")
+    });
+    for (kind, count, max) in [
+        ("networks", wire.networks.len(), NETWORKS_MAX),
+        ("volumes", wire.volumes.len(), OBJECTS_MAX),
+        ("configs", wire.configs.len(), OBJECTS_MAX),
+    ] {
+        at.field(kind).check(count <= max, || format!("must be at most {max} {kind}"));
+    }
+}
+
+/// As many of a list as there may be; that there are more is a fault, and they are not looked at.
+fn at_most<T>(mut items: Vec<T>, max: usize, what: &str, at: &mut At<'_>) -> Vec<T> {
+    at.check(items.len() <= max, || format!("must be at most {max} {what}"));
+    items.truncate(max);
+    items
+}
+
 fn services(
     wire: Vec<v1::ServiceSpec>,
     limits: &Limits,
     at: &mut At<'_>,
 ) -> BTreeMap<String, Service> {
-    at.check((1..=SERVICES_MAX).contains(&wire.len()), || {
-        format!("must be 1 to {SERVICES_MAX} services, not {}", wire.len())
-    });
     let mut services = BTreeMap::new();
     for (index, service) in wire.into_iter().enumerate() {
         let name = service.name.clone();
@@ -73,7 +99,6 @@ fn services(
 }
 
 fn networks(wire: Vec<v1::NetworkSpec>, at: &mut At<'_>) -> BTreeMap<String, Network> {
-    at.check(wire.len() <= NETWORKS_MAX, || format!("must be at most {NETWORKS_MAX} networks"));
     let mut networks = BTreeMap::new();
     for (index, network) in wire.into_iter().enumerate() {
         object_name(&network.name, networks.contains_key(&network.name), at.index(index));
@@ -83,7 +108,6 @@ fn networks(wire: Vec<v1::NetworkSpec>, at: &mut At<'_>) -> BTreeMap<String, Net
 }
 
 fn volumes(wire: Vec<v1::VolumeSpec>, at: &mut At<'_>) -> Vec<String> {
-    at.check(wire.len() <= OBJECTS_MAX, || format!("must be at most {OBJECTS_MAX} volumes"));
     let mut volumes = Vec::new();
     for (index, volume) in wire.into_iter().enumerate() {
         object_name(&volume.name, volumes.contains(&volume.name), at.index(index));
@@ -94,7 +118,6 @@ fn volumes(wire: Vec<v1::VolumeSpec>, at: &mut At<'_>) -> Vec<String> {
 }
 
 fn configs(wire: Vec<v1::ConfigSpec>, at: &mut At<'_>) -> BTreeMap<String, Vec<u8>> {
-    at.check(wire.len() <= OBJECTS_MAX, || format!("must be at most {OBJECTS_MAX} configs"));
     let bytes: usize = wire.iter().map(|config| config.content.len()).sum();
     at.check(bytes <= CONFIGS_BYTES_MAX, || {
         format!(

@@ -2,15 +2,18 @@
 //! have, or by being as random as only secrets are. Pure; never repeats a value.
 
 /// Parts of names under which secrets go.
-const SECRET_WORDS: [&str; 10] = [
+const SECRET_WORDS: [&str; 13] = [
     "PASSWORD",
     "PASSWD",
     "PASSPHRASE",
+    "PASSCODE",
     "PASS",
+    "PWD",
     "SECRET",
     "SECRETS",
     "TOKEN",
     "APIKEY",
+    "CREDENTIAL",
     "CREDENTIALS",
     "REQUIREPASS",
 ];
@@ -69,8 +72,24 @@ const ABOUT: [&str; 45] = [
 ];
 
 /// The last part of names whose values are random and public.
-const PUBLIC: [&str; 9] =
-    ["CHECKSUM", "COMMIT", "DIGEST", "FINGERPRINT", "HASH", "ID", "REVISION", "SHA", "VERSION"];
+const PUBLIC: [&str; 13] = [
+    "BUILD",
+    "CHECKSUM",
+    "COMMIT",
+    "DIGEST",
+    "FINGERPRINT",
+    "HASH",
+    "ID",
+    "REF",
+    "RELEASE",
+    "REVISION",
+    "SHA",
+    "TAG",
+    "VERSION",
+];
+
+/// Where the files of secrets lie: such a path is what shall be written in place of a value.
+const SECRETS_DIR: &str = "/run/secrets/";
 
 /// How the well-known kinds of token begin, and how long they are at least.
 const TOKENS: [(&str, usize); 17] = [
@@ -102,20 +121,26 @@ const ENTROPY_MIN: f64 = 4.0;
 /// Why this value looks like a secret, if it does.
 pub(super) fn suspicion(name: &str, value: &str) -> Option<&'static str> {
     let words = words(name);
-    if is_harmless(value) {
+    let bare = value.trim_matches(['"', '\'']);
+    if is_harmless(bare) {
         return None;
     }
-    if is_secret_name(&words) {
+    if is_secret_name(&words) && !is_proxied(&words, bare) {
         return Some("its name says that it is a secret");
     }
-    if has_form(value) {
+    let public = words.iter().any(|word| word == "PUBLIC")
+        || words.last().is_some_and(|last| PUBLIC.contains(&last.as_str()));
+    let random = || !public && is_random(bare.strip_prefix("base64:").unwrap_or(bare));
+    form(value).or_else(|| random().then_some("it is as random as a key or token"))
+}
+
+/// Why a part of this text is a secret, whatever its name.
+pub(super) fn form(text: &str) -> Option<&'static str> {
+    let ends = |c: char| c.is_whitespace() || "\"',;=".contains(c);
+    if is_private_key(text.as_bytes()) || text.split(ends).any(is_token) {
         return Some("it has the form of a key or token");
     }
-    if has_password(value) {
-        return Some("it is a URL with a password");
-    }
-    let public = words.last().is_some_and(|last| PUBLIC.contains(&last.as_str()));
-    (!public && is_random(value)).then_some("it is as random as a key or token")
+    has_password(text).then_some("it is a URL with a password")
 }
 
 /// The parts of a name: `dbPassword`, `DB_PASSWORD` and `--db-password` have the same.
@@ -137,7 +162,8 @@ fn words(name: &str) -> Vec<String> {
 
 fn is_secret_name(words: &[String]) -> bool {
     let Some(last) = words.last() else { return false };
-    if ABOUT.contains(&last.as_str()) {
+    // `PWD` alone is the folder that one is in.
+    if ABOUT.contains(&last.as_str()) || words == ["PWD"] {
         return false;
     }
     let is_key = |pair: &[String]| pair[1] == "KEY" && SECRET_KEYS.contains(&pair[0].as_str());
@@ -145,19 +171,34 @@ fn is_secret_name(words: &[String]) -> bool {
         || words.windows(2).any(is_key)
 }
 
-/// Nothing, or a switch.
-fn is_harmless(value: &str) -> bool {
-    const SWITCHES: [&str; 8] = ["true", "false", "yes", "no", "on", "off", "0", "1"];
-    value.is_empty() || SWITCHES.contains(&value.to_ascii_lowercase().as_str())
+/// `PROXY_PASS` and the like may also be where requests are passed on to.
+fn is_proxied(words: &[String], value: &str) -> bool {
+    words.last().is_some_and(|last| last == "PASS") && value.contains("://")
 }
 
-fn has_form(value: &str) -> bool {
-    let token = |(prefix, length): &(&str, usize)| {
-        value.starts_with(prefix) && value.len() >= *length && !value.contains(char::is_whitespace)
+/// Nothing, a switch, where a secret lies, or what a shell puts there.
+fn is_harmless(value: &str) -> bool {
+    const SWITCHES: [&str; 8] = ["true", "false", "yes", "no", "on", "off", "0", "1"];
+    value.is_empty()
+        || SWITCHES.contains(&value.to_ascii_lowercase().as_str())
+        || value.starts_with(SECRETS_DIR)
+        || is_reference(value)
+}
+
+/// `$(cat /run/secrets/x)`, `${X}` or `$X`, which is no secret itself.
+fn is_reference(value: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name.bytes().all(|it| it.is_ascii_uppercase() || b"_0123456789".contains(&it))
     };
-    TOKENS.iter().any(token)
-        || is_private_key(value.as_bytes())
-        || (value.starts_with("eyJ") && value.matches('.').count() == 2 && value.len() >= 40)
+    value.strip_prefix('$').is_some_and(|rest| rest.starts_with(['(', '{']) || is_name(rest))
+}
+
+fn is_token(text: &str) -> bool {
+    let is_known =
+        |(prefix, length): &(&str, usize)| text.starts_with(prefix) && text.len() >= *length;
+    TOKENS.iter().any(is_known)
+        || (text.starts_with("eyJ") && text.matches('.').count() == 2 && text.len() >= 40)
 }
 
 /// Whether a private key stands in it in the form of PEM.
@@ -166,12 +207,15 @@ pub(super) fn is_private_key(content: &[u8]) -> bool {
     content.windows(END_OF_HEAD.len()).any(|part| part == END_OF_HEAD)
 }
 
-/// `scheme://user:password@host`.
-fn has_password(value: &str) -> bool {
-    let Some((_, rest)) = value.split_once("://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let Some((user, _)) = authority.rsplit_once('@') else { return false };
-    user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
+/// `scheme://user:password@host`, wherever it stands.
+fn has_password(text: &str) -> bool {
+    let is_secret = |password: &str| !password.is_empty() && !is_reference(password);
+    text.split("://").skip(1).any(|rest| {
+        let end = |c: char| c.is_whitespace() || "/?#\"'".contains(c);
+        let authority = rest.split(end).next().unwrap_or_default();
+        let user = authority.rsplit_once('@').map(|(user, _)| user);
+        user.and_then(|user| user.split_once(':')).is_some_and(|(_, it)| is_secret(it))
+    })
 }
 
 fn is_random(value: &str) -> bool {
@@ -227,6 +271,13 @@ mod tests {
             ("DATABASE_URL", "postgres://app:hunter2@db:5432/app"),
             ("SALT", "Zk3v9QpX1sLr8Tn5Wb2Yc7Ud"),
             ("SEED", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"),
+            ("DB_PWD", "hunter2"),
+            ("AWS_CREDENTIAL", "abc"),
+            ("APP_KEY", "base64:Zk3v9QpX1sLr8Tn5Wb2Yc7UdZk3v9QpX1sLr8Tn5Wb0="),
+            ("DBS", "sqlite:///x,postgres://u:p@h/db"),
+            ("OPTS", "-Dtoken=ghp_0123456789abcdefghijABCDEFGHIJ012345 -Dx=y"),
+            ("FTP_PROXY_PASS", "ftp://me:hunter2@proxy"),
+            ("SALT", "'Zk3v9QpX1sLr8Tn5Wb2Yc7Ud=='"),
         ];
         for (name, value) in secrets {
             assert!(suspicion(name, value).is_some(), "{name}");
@@ -255,6 +306,18 @@ mod tests {
             ("PASS_THROUGH", "all"),
             ("TOKEN_ENDPOINT", "https://login.example.org/token"),
             ("MAX_TOKENS", "4096"),
+            ("GOOGLE_APPLICATION_CREDENTIALS", "/run/secrets/gcp.json"),
+            ("SSL_PRIVATE_KEY", "/run/secrets/k"),
+            ("PROXY_PASS", "http://backend"),
+            ("SENTRY_RELEASE", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"),
+            (
+                "VAPID_PUBLIC_KEY",
+                "BEl62iUYgUivxIkv69yViEuiBIa-Ib9-SkvMeAtA3LFgDzkrxZJjSgSnfckjBJuB",
+            ),
+            ("PWD", "/srv/app"),
+            ("PASSWORD", "$(cat /run/secrets/db)"),
+            ("URL", "postgres://app:${DB_PASSWORD}@db/app"),
+            ("TEXT", "see https://example.org and write to a:b@example.org"),
         ];
         for (name, value) in ordinary {
             assert_eq!(suspicion(name, value), None, "{name}={value}");

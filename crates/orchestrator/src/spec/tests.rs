@@ -129,6 +129,54 @@ fn secrets_are_refused_where_others_could_read_them() {
 }
 
 #[test]
+fn a_secret_in_an_argument_is_told_in_each_form() {
+    let faults_of = |arguments: &[&str]| {
+        faults(|it| it.command = arguments.iter().map(|it| (*it).to_owned()).collect())
+    };
+    for arguments in [
+        &["app", "postgres://app:hunter2@db/app?sslmode=disable"][..],
+        &["app", "--url=postgres://app:hunter2@db/app?sslmode=disable"],
+        &["app", "Zk3v9QpX1sLr8Tn5Wb2Yc7Ud=="],
+        &["sh", "-c", "exec app --requirepass hunter2"],
+        &["sh", "-c", "PGPASSWORD=\"hunter2\" psql"],
+        &["sh", "-c", "curl -H 'X-Token: ghp_0123456789abcdefghijABCDEFGHIJ012345' db"],
+        &["redis-cli", "-a", "ghp_0123456789abcdefghijABCDEFGHIJ012345", "ping"],
+    ] {
+        let found = faults_of(arguments);
+        assert_eq!(found.len(), 1, "{arguments:?}: {found:?}");
+        assert!(found[0].1.starts_with("looks like a secret"), "{arguments:?}: {found:?}");
+    }
+    for arguments in [
+        &["psql", "--no-password", "-h", "db"][..],
+        &["mysql", "--password", "-h", "db"],
+        &["app", "--commit=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"],
+        &["app", "--tls-key", "/run/secrets/key", "--token=/run/secrets/token"],
+        &["sh", "-c", "redis-server --requirepass \"$(cat /run/secrets/redis)\""],
+        &["sh", "-c", "mysqladmin ping --password=\"$MYSQL_PASSWORD\""],
+        &["redis-server", "--requirepass", ""],
+    ] {
+        assert_eq!(faults_of(arguments), [], "{arguments:?}");
+    }
+}
+
+#[test]
+fn secrets_are_refused_in_probes_and_labels_too() {
+    let command = ["redis-cli", "-a", "ghp_0123456789abcdefghijABCDEFGHIJ012345"];
+    let exec = v1::ExecProbe { command: command.map(str::to_owned).to_vec() };
+    let liveness = Some(probe(Kind::Exec(exec)));
+    let probes = v1::Probes { liveness, ..Default::default() };
+    check(|it| it.probes = Some(probes), "probes.liveness.exec.command[2]", "looks like a secret");
+    let labels = |key: &str, value: &str| {
+        let labels = [(key.to_owned(), value.to_owned())].into();
+        move |it: &mut v1::ServiceSpec| it.labels = labels
+    };
+    let url = "postgres://app:hunter2@db/app";
+    check(labels("com.example.database", url), "labels.com.example.database", "a URL");
+    let rule = labels("traefik.http.routers.web.rule", "Host(`example.org`)");
+    assert_eq!(faults(rule), []);
+}
+
+#[test]
 fn what_a_field_may_hold() {
     let text = |text: &str| text.to_owned();
     check(|it| it.environment = [(text(""), text("x"))].into(), "environment.", "no name");
@@ -226,6 +274,18 @@ fn mounts_have_a_place_of_their_own() {
     assert_eq!(faults(secret("tls/key.pem")), []);
     let config = v1::ConfigMount { name: "nginx".to_owned(), ..Default::default() };
     check(|it| it.configs = vec![config], "configs[0].name", "no config \"nginx\"");
+    for (target, why) in
+        [("/proc/sys/x", "/proc"), ("/run/secrets/db", "/run/secrets"), ("/", "hide"), ("x", "abs")]
+    {
+        let mut web = service("web");
+        let (name, target) = ("nginx".to_owned(), target.to_owned());
+        web.configs = vec![v1::ConfigMount { name: name.clone(), target, mode: None }];
+        let configs = vec![v1::ConfigSpec { name, content: Vec::new() }];
+        let found = faults_of(v1::StackSpec { configs, ..stack([web]) });
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "services.web.configs[0].target");
+        assert!(found[0].1.contains(why), "{found:?}");
+    }
 }
 
 #[test]
@@ -260,7 +320,7 @@ fn probes_ask_something_that_can_be_answered() {
     check(readiness(deadline), "probes.readiness.deadline", "only a startup probe");
     let period = v1::Probe { period: seconds(-1), ..tcp() };
     check(readiness(period), "probes.readiness.period", "0.1 to 3600 s");
-    check(readiness(v1::Probe { failures: 101, ..tcp() }), "probes.readiness.failures", "100");
+    check(readiness(v1::Probe { failures: 1_001, ..tcp() }), "probes.readiness.failures", "1000");
 }
 
 #[test]
@@ -297,6 +357,26 @@ fn a_stack_as_a_whole_has_bounds() {
     let many: Vec<_> = (0..=SERVICES_MAX).map(|number| service(&format!("s{number}"))).collect();
     let found = faults_of(stack(many));
     assert!(found[0].1.contains("not 51"), "{found:?}");
+    let chain = (0..100_000).map(|number| {
+        let next = depends(&format!("s{}", number + 1), "");
+        v1::ServiceSpec { depends_on: vec![next], ..service(&format!("s{number}")) }
+    });
+    let found = faults_of(stack(chain));
+    assert_eq!(found.len(), 1, "nothing else is looked at: {found:?}");
+    for (kind, max) in [("networks", 16), ("volumes", 100)] {
+        let names = (0..=max).map(|number| format!("n{number}"));
+        let mut spec = stack([service("web")]);
+        match kind {
+            "networks" => {
+                let network = |name| v1::NetworkSpec { name, internal: false };
+                spec.networks = names.map(network).collect();
+            }
+            _ => spec.volumes = names.map(|name| v1::VolumeSpec { name }).collect(),
+        }
+        assert_eq!(faults_of(spec), [(kind.to_owned(), format!("must be at most {max} {kind}"))]);
+    }
+    let found = faults(|it| it.ports = vec![port(80, 80, ""); 500_000]);
+    assert_eq!(found[0], ("services.web.ports".to_owned(), "must be at most 100 ports".to_owned()));
     let config = v1::ConfigSpec { name: "big".to_owned(), content: vec![0; CONFIGS_BYTES_MAX + 1] };
     let found = faults_of(v1::StackSpec { configs: vec![config], ..stack([service("web")]) });
     assert_eq!(found[0].0, "configs");

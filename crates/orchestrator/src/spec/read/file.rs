@@ -2,6 +2,7 @@
 
 use proto::orchestrator::v1;
 
+use super::{at_most, mount};
 use crate::spec::{ConfigMount, SecretMount, defaults, fault::At, name};
 
 /// Where secrets lie in a container.
@@ -11,7 +12,7 @@ const SECRETS_DIR: &str = "/run/secrets/";
 const FILES_MAX: usize = 100;
 
 pub(super) fn secrets(wire: Vec<v1::SecretMount>, at: &mut At<'_>) -> Vec<SecretMount> {
-    bounded(wire.len(), at);
+    let wire = at_most(wire, FILES_MAX, "files", at);
     let mut secrets: Vec<SecretMount> = Vec::new();
     for (index, secret) in wire.into_iter().enumerate() {
         let mut at = at.index(index);
@@ -47,7 +48,7 @@ fn mountable(target: &str, mut at: At<'_>) {
 }
 
 pub(super) fn configs(wire: Vec<v1::ConfigMount>, at: &mut At<'_>) -> Vec<ConfigMount> {
-    bounded(wire.len(), at);
+    let wire = at_most(wire, FILES_MAX, "files", at);
     let mut configs = Vec::new();
     for (index, config) in wire.into_iter().enumerate() {
         let mut at = at.index(index);
@@ -55,19 +56,12 @@ pub(super) fn configs(wire: Vec<v1::ConfigMount>, at: &mut At<'_>) -> Vec<Config
             empty if empty.is_empty() => format!("/{}", config.name),
             target => target,
         };
-        let path = name::path(&target).filter(|path| path != "/");
-        at.field("target").check(path.is_some(), || {
-            format!("must be an absolute path of a file, not {target:?}")
-        });
         mountable(&target, at.field("target"));
+        let target = mount::target(target, at.field("target"));
         let mode = mode(config.mode, defaults::CONFIG_MODE, at.field("mode"));
-        configs.push(ConfigMount { name: config.name, target: path.unwrap_or(target), mode });
+        configs.push(ConfigMount { name: config.name, target, mode });
     }
     configs
-}
-
-fn bounded(files: usize, at: &mut At<'_>) {
-    at.check(files <= FILES_MAX, || format!("must be at most {FILES_MAX} files"));
 }
 
 fn mode(mode: Option<u32>, default: u32, mut at: At<'_>) -> u32 {

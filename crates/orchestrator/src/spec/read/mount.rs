@@ -4,6 +4,7 @@ use std::path::Path;
 
 use proto::orchestrator::v1;
 
+use super::at_most;
 use crate::spec::{Limits, Mount, MountKind, defaults, fault::At, name};
 
 /// Mounts of one service.
@@ -23,8 +24,7 @@ const ENGINE_SOCKETS: [&str; 6] = [
 const RESERVED_TARGETS: [&str; 4] = ["/proc", "/sys", "/dev", "/run/secrets"];
 
 pub(super) fn read(wire: Vec<v1::Mount>, limits: &Limits, at: &mut At<'_>) -> Vec<Mount> {
-    at.check(wire.len() <= MOUNTS_MAX, || format!("must be at most {MOUNTS_MAX} mounts"));
-    let mounts = wire.into_iter().enumerate();
+    let mounts = at_most(wire, MOUNTS_MAX, "mounts", at).into_iter().enumerate();
     mounts.map(|(index, mount)| one(mount, limits, at.index(index))).collect()
 }
 
@@ -51,7 +51,8 @@ fn volume(name: String, mut at: At<'_>) -> String {
     name
 }
 
-fn target(text: String, mut at: At<'_>) -> String {
+/// A place of its own in the container.
+pub(super) fn target(text: String, mut at: At<'_>) -> String {
     let Some(path) = name::path(&text) else {
         at.fault(format!("must be an absolute path without `..`, not {text:?}"));
         return text;

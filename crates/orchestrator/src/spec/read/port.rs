@@ -4,14 +4,15 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use proto::orchestrator::v1;
 
+use super::at_most;
 use crate::spec::{Port, Protocol, fault::At, word};
 
 /// Published ports of one service.
 const PORTS_MAX: usize = 100;
 
 pub(super) fn read(wire: Vec<v1::Port>, at: &mut At<'_>) -> Vec<Port> {
-    at.check(wire.len() <= PORTS_MAX, || format!("must be at most {PORTS_MAX} ports"));
-    wire.into_iter().enumerate().map(|(index, port)| one(port, at.index(index))).collect()
+    let ports = at_most(wire, PORTS_MAX, "ports", at).into_iter().enumerate();
+    ports.map(|(index, port)| one(port, at.index(index))).collect()
 }
 
 fn one(wire: v1::Port, mut at: At<'_>) -> Port {

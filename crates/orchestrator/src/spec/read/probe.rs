@@ -4,6 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use proto::orchestrator::v1::{self, probe::Kind};
 
+use super::argument;
 use crate::spec::{
     Check, Probe, Probes,
     defaults::{self, DEADLINES, PERIODS, Purpose, TIMEOUTS, TURNS},
@@ -77,6 +78,7 @@ fn check(kind: Kind, at: &mut At<'_>) -> Check {
                 .check((1..=COMMAND_BYTES_MAX).contains(&bytes), || {
                     format!("must be a command of at most {COMMAND_BYTES_MAX} bytes")
                 });
+            argument::check(&exec.command, &mut at.field("exec").field("command"));
             Check::Exec(exec.command)
         }
         Kind::Http(http) => Check::Http {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use proto::orchestrator::v1;
 
-use super::{DEFAULT_NETWORK, file, mount, port, probe};
+use super::{DEFAULT_NETWORK, NETWORKS_MAX, argument, at_most, file, mount, port, probe};
 use crate::spec::{
-    Attachment, Condition, Dependency, Hardening, Limits, Resources, Restart, RestartPolicy, Scan,
-    Service, Stop, User, defaults,
+    Attachment, Condition, Dependency, Hardening, Limits, Resources, Restart, RestartPolicy,
+    SERVICES_MAX, Scan, Service, Stop, User, defaults,
     fault::At,
     name, secret,
     word::{self, CONDITIONS, ON_RESTART, RESTART_POLICIES, SCAN_POLICIES, SEVERITIES},
@@ -45,8 +45,8 @@ pub(super) fn read(wire: v1::ServiceSpec, limits: &Limits, mut at: At<'_>) -> Se
     }
     let in_text = wire.entrypoint.iter().chain(&wire.command).map(String::len).sum();
     bounded(wire.entrypoint.len() + wire.command.len(), in_text, &mut at.field("command"));
-    arguments(&wire.entrypoint, &mut at.field("entrypoint"));
-    arguments(&wire.command, &mut at.field("command"));
+    argument::check(&wire.entrypoint, &mut at.field("entrypoint"));
+    argument::check(&wire.command, &mut at.field("command"));
     environment(&wire.environment, &mut at.field("environment"));
     labels(&wire.labels, &mut at.field("labels"));
     at.field("hostname").check(wire.hostname.is_empty() || name::is_host(&wire.hostname), || {
@@ -84,27 +84,6 @@ fn bounded(items: usize, bytes: usize, at: &mut At<'_>) {
     });
 }
 
-fn arguments(arguments: &[String], at: &mut At<'_>) {
-    let suspicion = |index: usize, argument: &str| match argument.split_once('=') {
-        Some((name, value)) => secret::suspicion(name, value),
-        None => {
-            let option = index.checked_sub(1).and_then(|before| arguments.get(before));
-            let option = option.filter(|option| option.starts_with('-') && !option.contains('='));
-            secret::suspicion(option.map_or("", String::as_str), argument)
-        }
-    };
-    for (index, argument) in arguments.iter().enumerate() {
-        let mut at = at.index(index);
-        at.check(!argument.contains('\0'), || "must not hold a zero byte".to_owned());
-        if let Some(why) = suspicion(index, argument) {
-            at.fault(format!(
-                "looks like a secret: {why}. Every user of the host can read arguments; declare it \
-                 under `secrets` and let the command read the file /run/secrets/NAME"
-            ));
-        }
-    }
-}
-
 fn environment(environment: &BTreeMap<String, String>, at: &mut At<'_>) {
     let bytes = environment.iter().map(|(name, value)| name.len() + value.len()).sum();
     bounded(environment.len(), bytes, at);
@@ -123,10 +102,17 @@ fn environment(environment: &BTreeMap<String, String>, at: &mut At<'_>) {
 
 fn labels(labels: &BTreeMap<String, String>, at: &mut At<'_>) {
     bounded(labels.len(), labels.iter().map(|(key, value)| key.len() + value.len()).sum(), at);
-    for key in labels.keys() {
-        at.field(key).check(!key.is_empty() && !key.starts_with(OWN_LABELS), || {
+    for (key, value) in labels {
+        let mut at = at.field(key);
+        at.check(!key.is_empty() && !key.starts_with(OWN_LABELS), || {
             format!("must have a name that does not begin with {OWN_LABELS}; those are ours")
         });
+        if let Some(why) = secret::suspicion(key, value) {
+            at.fault(format!(
+                "looks like a secret: {why}. Whoever may look at the container reads its labels; \
+                 declare it under `secrets`"
+            ));
+        }
     }
 }
 
@@ -145,7 +131,7 @@ fn networks(wire: Vec<v1::NetworkAttachment>, at: &mut At<'_>) -> Vec<Attachment
         return vec![Attachment { network: DEFAULT_NETWORK.to_owned(), aliases: Vec::new() }];
     }
     let mut networks: Vec<Attachment> = Vec::new();
-    for (index, network) in wire.into_iter().enumerate() {
+    for (index, network) in at_most(wire, NETWORKS_MAX, "networks", at).into_iter().enumerate() {
         let mut at = at.index(index);
         at.check(networks.iter().all(|it| it.network != network.name), || {
             format!("names the network {:?} twice", network.name)
@@ -162,7 +148,7 @@ fn networks(wire: Vec<v1::NetworkAttachment>, at: &mut At<'_>) -> Vec<Attachment
 
 fn dependencies(wire: Vec<v1::Dependency>, own: &str, at: &mut At<'_>) -> Vec<Dependency> {
     let mut dependencies: Vec<Dependency> = Vec::new();
-    for (index, dependency) in wire.into_iter().enumerate() {
+    for (index, dependency) in at_most(wire, SERVICES_MAX, "services", at).into_iter().enumerate() {
         let mut at = at.index(index);
         let name = dependency.service;
         at.field("service").check(name != own, || "must be another service".to_owned());
@@ -211,7 +197,8 @@ fn resources(wire: v1::Resources, mut at: At<'_>) -> Resources {
 
 fn hardening(wire: v1::Hardening, limits: &Limits, mut at: At<'_>) -> Hardening {
     let mut cap_add = Vec::new();
-    for (index, text) in wire.cap_add.iter().enumerate() {
+    let capabilities = at_most(wire.cap_add, ITEMS_MAX, "capabilities", &mut at.field("cap_add"));
+    for (index, text) in capabilities.iter().enumerate() {
         let upper = text.to_ascii_uppercase();
         let capability = upper.strip_prefix("CAP_").unwrap_or(&upper).to_owned();
         at.field("cap_add").index(index).check(limits.capabilities.contains(&capability), || {
