@@ -105,6 +105,11 @@ impl App {
         self.projects().entry(project).or_default().clone()
     }
 
+    /// How the stacks do that were looked at.
+    pub(crate) fn healths(&self) -> Vec<Arc<Health>> {
+        self.projects().values().filter_map(|it| it.health.borrow().clone()).collect()
+    }
+
     pub(crate) fn forget(&self, project: ProjectId) {
         self.projects().remove(&project);
     }

@@ -27,6 +27,7 @@ use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::breaker::{Breaker, Permit};
+use crate::metrics;
 
 pub use create::NewContainer;
 pub use engine::Engine;
@@ -142,19 +143,30 @@ impl Client {
         // Nobody closes the semaphore.
         let _place = self.inner.calls.acquire().await.ok();
         let permit = self.admit(what)?;
+        let begin = Instant::now();
         let answer = match tokio::time::timeout(timeout, asked).await {
             Ok(answer) => answer,
             Err(_) => Err(Error::Timeout { what, after: timeout }),
         };
+        let outcome = answer.as_ref().map_or_else(Error::kind, |_| "ok");
+        metrics::docker(what, outcome, begin.elapsed());
         let reached = !answer.as_ref().is_err_and(Error::is_transport);
         self.breaker().record(Instant::now(), permit, reached);
         answer
     }
 
+    /// Whether calls pass as usual.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.breaker().is_closed()
+    }
+
     fn admit(&self, what: &'static str) -> Result<Permit, Error> {
-        self.breaker()
-            .admit(Instant::now())
-            .map_err(|refused| Error::Open { what, retry_after: refused.retry_after })
+        self.breaker().admit(Instant::now()).map_err(|refused| {
+            let error = Error::Open { what, retry_after: refused.retry_after };
+            metrics::docker(what, error.kind(), Duration::ZERO);
+            error
+        })
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {

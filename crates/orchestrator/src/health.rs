@@ -46,7 +46,7 @@ pub struct ServiceHealth {
     pub image: String,
     /// Of the present process.
     pub started_at: Option<DateTime<Utc>>,
-    /// How often it was started again since we began to look.
+    /// How often it was started again since its owner last wanted something else.
     pub restarts: u32,
     /// When it will be started again.
     pub next_restart_at: Option<DateTime<Utc>>,

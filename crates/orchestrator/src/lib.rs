@@ -34,6 +34,7 @@ pub mod health;
 pub mod isolation;
 pub mod logs;
 pub mod memory;
+pub mod metrics;
 pub mod naming;
 pub mod observe;
 pub mod observed;
@@ -110,6 +111,7 @@ async fn run(app: Arc<App>, readiness: Readiness, shutdown: Shutdown) -> anyhow:
     tasks.spawn("logs", async move { logs.run(shutdown).await });
     let (scanner, woken) = (app.scanner.clone(), app.clone());
     tasks.spawn("scanner", scanner.run(tasks.shutdown(), move || woken.happened(|_| true)));
+    tasks.spawn("metrics", metrics::run(app.clone(), tasks.shutdown()));
     tasks.spawn("retention", retention::run(app.clone(), tasks.shutdown()));
     tasks.spawn("reconcile", reconcile::run(app, tasks.shutdown()));
     tasks.join().await

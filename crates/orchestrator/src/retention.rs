@@ -13,7 +13,8 @@ use crate::db;
 /// Operations, failures and verdicts about images stay this long.
 pub const KEPT: TimeDelta = TimeDelta::days(90);
 
-/// From one look to the next.
+/// From the start to the first look, and from one look to the next.
+const FIRST: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Rows of one statement, and statements of one look for each table, at most.
@@ -22,11 +23,13 @@ const BATCHES_MAX: usize = 100;
 
 /// Sweeps now and then, in the one orchestrator that acts.
 pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) -> anyhow::Result<()> {
+    let mut pause = FIRST;
     while !shutdown.is_cancelled() {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            () = tokio::time::sleep(INTERVAL) => {}
+            () = tokio::time::sleep(pause) => {}
         }
+        pause = INTERVAL;
         if !app.lease.may_change() {
             continue;
         }

@@ -18,6 +18,7 @@ use super::project::{Project, Service};
 use super::record::{Body, Draft, Gap, Kind};
 use super::resume::{self, Point, Resume};
 use crate::docker::{self, Client, Part};
+use crate::metrics;
 
 /// A batch is stored when it has grown to this, in bytes, or when nothing more is there.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
@@ -239,6 +240,7 @@ impl Reader {
                 continue;
             }
             if let Some((from, to)) = pump.resume.take_gap() {
+                metrics::log_gap();
                 let gap = Gap { from, to, lines: 0, reason: DROPPED.to_owned() };
                 pump.batch.push(Draft { at: to, source: 0, body: Body::Record(Kind::Gap(gap)) });
             }
@@ -265,7 +267,11 @@ impl Reader {
         loop {
             let (service, drafts) = (self.service.clone(), batch.clone());
             match spawn_blocking(move || service.timeline.append(&drafts)).await {
-                Ok(Ok(_)) => break,
+                Ok(Ok(_)) => {
+                    let line = |it: &&Draft| matches!(it.body, Body::Record(Kind::Line { .. }));
+                    metrics::log_lines(batch.iter().filter(line).count() as u64);
+                    break;
+                }
                 Ok(Err(error)) => {
                     let service = &self.service.name;
                     tracing::warn!(service = &**service, %error, "log not stored; trying again");

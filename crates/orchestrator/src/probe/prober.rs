@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::ask::Said;
 use super::{Answer, Machine, Purpose, Snapshot, Target, ask};
+use crate::metrics;
 use crate::spec::Probes;
 
 /// What an answer may need on top of its probe's timeout: the Engine's own part of a command.
@@ -134,6 +135,7 @@ async fn run(
         tokio::select! {
             Some((purpose, said, at, took)) = asked.next() => {
                 unfinished.extend(said.unfinished.map(|id| (purpose, id)));
+                metrics::probe(purpose.as_str(), said.verdict.as_str(), took);
                 let output = (asking.redact)(&said.output);
                 let answer = Answer { purpose, verdict: said.verdict, output, at, took };
                 machine.answer(Instant::now().into_std(), answer);

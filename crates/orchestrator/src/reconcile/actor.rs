@@ -1,6 +1,8 @@
-//! One project's loop.
+//! One project's loop: look, decide, act.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod outcome;
+mod watch;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +14,6 @@ use tokio::time::Instant;
 use super::desire::{self, Known};
 use super::execute::Executor;
 use super::failures::Failures;
-use super::gate;
 use super::refusal::Refusal;
 use super::secrets::Secrets;
 use crate::app::{App, Project};
@@ -20,17 +21,12 @@ use crate::db;
 use crate::db::operation::Operation;
 use crate::db::stack::Stack as Row;
 use crate::docker;
-use crate::health::{self, Health as StackHealth};
 use crate::memory::{Memory, Stored};
 use crate::observe::observe;
-use crate::observed::{Container, Observed, State};
-use crate::operation::{self, Kind, Outcome};
-use crate::plan::{Desired, Judged, Plan, Step, Wish, current, plan};
-use crate::probe::{Probers, Redact, Snapshot, Target};
-use crate::reason::{Diagnosis, Reason, Retry};
-use crate::scan::Gate;
-use crate::spec::{Probes, Stack};
-use crate::status::Health;
+use crate::observed::Observed;
+use crate::plan::{Desired, Plan, Step, Wish, plan};
+use crate::probe::Probers;
+use crate::spec::Stack;
 
 /// Events that come within this time are one.
 const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -43,9 +39,6 @@ const REFUSED_MAX: Duration = Duration::from_secs(60);
 
 /// Looks in a row that each found something to do; after that it is taken slowly.
 const BUSY_MAX: u32 = 100;
-
-/// An operation that does not end is ended.
-const OPERATION_MAX: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 
 pub(super) struct Actor {
     app: Arc<App>,
@@ -242,116 +235,6 @@ impl Actor {
         Ok(())
     }
 
-    /// Has measured what each service uses.
-    fn measure(&self, stack: &Stack, observed: &Observed) {
-        for name in stack.services.keys() {
-            let running = observed.of(name).find(|it| it.state == State::Running);
-            self.app.usage.watch(self.id, name, running.map_or("", |it| &it.id));
-        }
-        self.app.usage.retain(self.id, |it| stack.services.contains_key(it));
-    }
-
-    /// Has every process asked that runs, and answers what is known, by service.
-    fn watch(&mut self, desired: &Desired, observed: &Observed) -> BTreeMap<String, Snapshot> {
-        let mut probes = BTreeMap::new();
-        let mut asked = BTreeSet::new();
-        for service in desired.stack.services.values() {
-            let pinned = desired.pinned.get(&service.name);
-            let container = pinned.and_then(|it| current(observed, &service.name, &it.hash));
-            let Some(container) = container.filter(|it| it.state == State::Running) else {
-                continue;
-            };
-            let (Some(started_at), Wish::Running) = (container.started_at, desired.wish) else {
-                continue;
-            };
-            if service.probes == Probes::default() || !self.acts {
-                continue;
-            }
-            let target = Target {
-                container: container.id.clone(),
-                address: container.address(),
-                docker: self.app.docker.clone(),
-            };
-            let secrets = self.app.logs.redactor(self.id);
-            let redact: Redact = Arc::new(move |text: &str| secrets.get().text(text));
-            self.probers.follow(target, &service.probes, started_at, redact);
-            asked.insert(container.id.as_str());
-            if let Some(snapshot) = self.probers.snapshot(&container.id) {
-                self.memory.probed(&service.name, snapshot.ready_since);
-                probes.insert(service.name.clone(), snapshot);
-            }
-        }
-        self.probers.retain(&asked);
-        self.failures.learn(&probes);
-        probes
-    }
-
-    /// What the scan policy says of each service.
-    fn gates(&mut self, desired: &Desired, observed: &Observed) -> BTreeMap<String, Gate> {
-        if !self.acts || desired.wish != Wish::Running {
-            return BTreeMap::new();
-        }
-        let gates = gate::gates(&self.app, &desired.stack, &self.known.images);
-        for name in desired.stack.services.keys() {
-            let up = observed.of(name).any(Container::is_up);
-            let closed = match gates.get(name) {
-                Some(Gate::Closed(why)) if !up => Some(why.clone()),
-                _ => None,
-            };
-            self.memory.held(name, closed, Utc::now());
-        }
-        gates
-    }
-
-    fn judged(
-        &self,
-        probes: &BTreeMap<String, Snapshot>,
-        gates: &BTreeMap<String, Gate>,
-    ) -> Judged {
-        let mut judged = self.memory.judged();
-        let held = gates.iter().filter(|it| it.1.holds());
-        judged.held = held.map(|it| it.0.clone()).collect();
-        for (name, snapshot) in probes {
-            match snapshot.health {
-                Health::Ready => judged.ready.insert(name.clone()),
-                Health::Unhealthy | Health::TimedOut => judged.unhealthy.insert(name.clone()),
-                Health::Starting | Health::Unready | Health::Unknown => false,
-            };
-        }
-        judged
-    }
-
-    fn publish(
-        &self,
-        desired: &Desired,
-        observed: &Observed,
-        plan: &Plan,
-        probes: &BTreeMap<String, Snapshot>,
-        gates: &BTreeMap<String, Gate>,
-    ) -> StackHealth {
-        let memory = &self.memory;
-        let stands_by = !self.acts;
-        let known = health::Known { desired, observed, plan, memory, probes, gates, stands_by };
-        let health = health::health(&known, Utc::now());
-        self.project.health.send_if_modified(|last| {
-            // The time alone is no news.
-            let news = last.as_ref().is_none_or(|it| {
-                StackHealth { observed_at: health.observed_at, ..StackHealth::clone(it) } != health
-            });
-            *last = Some(Arc::new(health.clone()));
-            news
-        });
-        health
-    }
-
-    fn publish_unknown(&self, why: &str) {
-        self.project.health.send_modify(|last| {
-            if let Some(health) = last {
-                *health = Arc::new(health::unknown(health, why));
-            }
-        });
-    }
-
     /// Notices whether we act now. Whoever begins to act, or looks on, knows what was remembered by
     /// whoever acted before.
     async fn take_over(&mut self) -> anyhow::Result<()> {
@@ -359,7 +242,15 @@ impl Actor {
         if acts && self.acts {
             return Ok(());
         }
-        let stored = db::within(db::memory::load(&self.app.pool, self.id)).await?;
+        let stored = match db::within(db::memory::load(&self.app.pool, self.id)).await {
+            Ok(stored) => stored,
+            Err(error) if acts => return Err(error.into()),
+            // Whoever only looks on can do so with what it knew before.
+            Err(_) => {
+                self.acts = false;
+                return Ok(());
+            }
+        };
         self.memory = stored.clone().unwrap_or_default().into();
         (self.acts, self.saved) = (acts, stored);
         Ok(())
@@ -385,114 +276,6 @@ impl Actor {
         let incidents = self.memory.take_incidents();
         self.failures.record(&self.app, self.id, operation, incidents);
         self.remember().await;
-    }
-
-    /// Processes that we are about to end did not fail.
-    async fn expect(&mut self, plan: &Plan, probes: &BTreeMap<String, Snapshot>) {
-        for step in plan.steps() {
-            if let Step::Stop { service, id, .. } = step {
-                let unwell = probes
-                    .get(service)
-                    .filter(|it| matches!(it.health, Health::Unhealthy | Health::TimedOut));
-                let why = unwell.map(|it| {
-                    let told = Diagnosis::new(Reason::Unhealthy, Reason::Unhealthy.text());
-                    it.diagnosis.clone().unwrap_or(told)
-                });
-                self.memory.stopping(service, id, why);
-                self.probers.leave(id);
-            }
-        }
-        self.remember().await;
-    }
-
-    /// Remembers what was done and what was refused.
-    async fn note(
-        &mut self,
-        desired: &Desired,
-        observed: &Observed,
-        plan: &Plan,
-        refusals: &[Refusal],
-    ) {
-        for refusal in refusals.iter().filter(|it| !it.transport) {
-            let service = desired.stack.services.get(refusal.step.service());
-            if let Some(service) = service {
-                let why = refusal.diagnosis.clone();
-                match &refusal.step {
-                    Step::Fill { id, .. } | Step::Start { id, .. } => {
-                        self.memory.refused(service, id, why, Utc::now(), rand::random());
-                    }
-                    _ => self.memory.obstructed(&service.name, Some(why), Utc::now()),
-                }
-            }
-            if let Step::CreateNetwork { network, .. } = &refusal.step
-                && refusal.diagnosis.reason == Reason::NetworkPoolExhausted
-            {
-                // Somebody else took the addresses; others are chosen the next time.
-                let forgotten = db::subnet::forget(&self.app.pool, self.id, network);
-                db::within(forgotten).await.ok();
-                self.known.subnets.clear();
-            }
-        }
-        let refused = |step: &Step| refusals.iter().any(|it| it.step == *step);
-        for step in plan.steps().filter(|it| !refused(it)) {
-            let stood = refusals.iter().any(|it| it.step.service() == step.service());
-            if !stood && !step.service().is_empty() {
-                self.memory.obstructed(step.service(), None, Utc::now());
-            }
-            if let Step::Start { service, id } = step
-                && !stood
-            {
-                let again = observed.of(service).any(|it| it.id == *id && it.started_at.is_some());
-                self.memory.started(service, again);
-            }
-        }
-    }
-
-    /// What a person must mend ends the operation at once.
-    async fn fail(&self, operation: Option<&Operation>, refusals: &[Refusal]) {
-        let Some(operation) = operation else { return };
-        let fatal = refusals.iter().find(|it| it.diagnosis.reason.retry() == Retry::Never);
-        if let Some(Refusal { diagnosis, .. }) = fatal {
-            let Diagnosis { reason, message, hint } = diagnosis.clone();
-            let reason = reason.code().to_owned();
-            self.finish(operation, &Outcome::Failed { reason, message, hint }).await;
-        }
-    }
-
-    /// Ends the operation when the stack is as it was asked to be, or does not get there.
-    async fn settle(
-        &self,
-        operation: Option<&Operation>,
-        health: &StackHealth,
-        observed: &Observed,
-    ) {
-        let Some(operation) = operation else { return };
-        // Asked after we read the wish: this look says nothing about it.
-        if self.row.as_ref().is_none_or(|it| it.version < operation.version) {
-            return;
-        }
-        let kind = Kind::parse(&operation.kind);
-        let outcome = operation::outcome(kind, &operation.service, health, observed);
-        let late = Utc::now() - operation.started_at > OPERATION_MAX;
-        let timed_out = || Outcome::Failed {
-            reason: Reason::StartTimeout.code().to_owned(),
-            message: format!("not done within 30 minutes; {}", health.reason),
-            hint: "look at the service that it waits for".to_owned(),
-        };
-        if let Some(outcome) = outcome.or_else(|| late.then(timed_out)) {
-            self.finish(operation, &outcome).await;
-        }
-    }
-
-    async fn finish(&self, operation: &Operation, outcome: &Outcome) {
-        if !self.app.lease.may_start() {
-            return;
-        }
-        let finished = db::operation::finish(&self.app.pool, operation.id, outcome);
-        if let Err(error) = db::within(finished).await {
-            tracing::warn!(error = %error, "the end of an operation cannot be noted now");
-        }
-        self.app.operations.send_modify(|it| *it += 1);
     }
 
     /// Nothing is to be done now.

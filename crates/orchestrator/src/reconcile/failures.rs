@@ -16,6 +16,7 @@ use crate::db::operation::Operation;
 use crate::grpc::wire;
 use crate::logs::Run;
 use crate::memory::Incident;
+use crate::metrics;
 use crate::postmortem::{Evidence, LINES_MAX, Postmortem, assemble};
 use crate::probe::{Answer, Snapshot};
 use crate::reason::Diagnosis;
@@ -169,6 +170,7 @@ impl Case {
     }
 
     fn log(&self, post: &Postmortem) {
+        metrics::failed(post.diagnosis.reason.code());
         tracing::warn!(
             project.id = %self.project,
             service = post.service,

@@ -13,6 +13,8 @@ use tokio::sync::{mpsc, watch};
 use super::{Config, Found, Scanned, trivy};
 use crate::db;
 use crate::docker::Client;
+use crate::metrics;
+use crate::spec::Severity;
 
 /// Images that wait for their scan; who finds no place asks again.
 const WAITING_MAX: usize = 256;
@@ -120,9 +122,16 @@ impl Scanner {
                 () = shutdown.cancelled() => return Ok(()),
                 scanned = self.find(&image, anew) => scanned,
             };
-            if let Err(why) = &scanned.result {
-                tracing::warn!(image, why, "an image was not scanned");
+            let before = self.last(&image).map(|it| it.result);
+            match &scanned.result {
+                // The same again is no news: it is tried every few minutes.
+                Err(why) if before.as_ref() != Some(&scanned.result) => {
+                    tracing::warn!(image, why, "an image was not scanned");
+                }
+                _ => tracing::debug!(image, "an image was scanned"),
             }
+            let age_max = self.inner.config.database_age_max();
+            metrics::scan(scanned.word(Severity::Low, Utc::now(), age_max).as_str());
             self.learn(scanned);
             self.inner.scanned.send_modify(|it| *it += 1);
             told();
