@@ -195,3 +195,25 @@ fn what_an_older_version_wrote_can_be_read() {
     assert_eq!(memory.of("web").history.ends, 4);
     assert_eq!(memory.of("web").diagnosis, None);
 }
+
+#[test]
+fn what_ended_while_the_daemon_was_away_is_started_at_once_and_not_charged() {
+    let desired = desired();
+    for (finished, charged) in [(9, true), (10, false), (20, false), (30, false), (31, true)] {
+        let mut memory = Memory::default();
+        memory.found(time(10));
+        memory.lost(time(20));
+        memory.lost(time(25));
+        memory.found(time(30));
+        memory.look(&desired, &ended(2, finished), 0.5);
+        let waits = memory.judged().may_start.contains_key("web");
+        memory.started("web", true);
+        let seen = (waits, memory.of("web").restarts, memory.of("web").history.ends);
+        let expected = if charged { (true, 1, 1) } else { (false, 0, 0) };
+        assert_eq!(seen, expected, "it ended in second {finished}");
+        // The next end is charged as ever.
+        memory.found(time(50));
+        memory.look(&desired, &ended(2, 40), 0.5);
+        assert!(memory.judged().may_start.contains_key("web"));
+    }
+}

@@ -109,6 +109,17 @@ async fn last_number(world: &World) -> u64 {
     numbers.max().unwrap_or(0)
 }
 
+/// The log, once both outputs are there up to `last`.
+async fn whole(world: &World, last: u64) -> Vec<Read> {
+    eventually(PATIENCE, || async {
+        let all = read_all(world).await;
+        // One output may be a batch of lines before the other.
+        let ends = all.iter().rev().take(BATCH).filter_map(Read::number);
+        if ends.filter(|&it| it >= last - 1).count() == 2 { Ok(all) } else { Err(all.len()) }
+    })
+    .await
+}
+
 async fn passes(world: &World, number: u64) {
     eventually(PATIENCE, || async {
         let last = last_number(world).await;
@@ -149,15 +160,26 @@ async fn a_million_lines_come_once_through_five_restarts_a_recreate_and_a_kill()
         }
     }
     passes(&world, LINES - 1).await;
-    let all = eventually(PATIENCE, || async {
-        let all = read_all(&world).await;
-        // One output may be a batch of lines before the other.
-        let ends = all.iter().rev().take(BATCH).filter_map(Read::number);
-        if ends.filter(|&it| it >= LINES - 1).count() == 2 { Ok(all) } else { Err(all.len()) }
-    })
-    .await;
+    let all = whole(&world, LINES).await;
     let missing = check(&all, LINES);
     let gaps = all.iter().filter(|it| it.is_gap()).count();
     println!("{} records, {gaps} gaps, {missing} lines missing", all.len());
     assert_eq!((missing, gaps), (0, 0), "Docker keeps 150 MB, which is more than was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_is_replaced_is_read_to_its_end_before() {
+    const LINES: u64 = 150_000;
+    let world = World::start().await;
+    // Faster than it can be read.
+    let mut spec = flood(&world, &format!("lines={LINES} width=100 state=/data/done + wait"));
+    world.up(spec.clone()).await;
+    passes(&world, 1).await;
+    let before = world.ids("web").await;
+    spec.services[0].environment.insert("COLOUR".to_owned(), "blue".to_owned());
+    world.up(spec).await;
+    assert_ne!(world.ids("web").await, before);
+    passes(&world, LINES - 1).await;
+    let all = whole(&world, LINES).await;
+    assert_eq!(check(&all, LINES), 0, "lines that are missing");
 }

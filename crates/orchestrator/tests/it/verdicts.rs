@@ -15,7 +15,7 @@ use crate::health::http;
 use crate::world::{PATIENCE, World, after, seconds, stack};
 
 /// What looks at the stack, asks the database, and reaches the Engine, on a busy machine.
-const OVERHEAD: Duration = Duration::from_millis(300);
+const OVERHEAD: Duration = Duration::from_millis(200);
 
 /// A service beside the one that suffers, and one that depends on it.
 async fn beside(world: &World, suffers: v1::ServiceSpec) -> v1::StackSpec {
