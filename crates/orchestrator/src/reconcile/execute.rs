@@ -18,7 +18,7 @@ use crate::observed::{Container, Observed};
 use crate::operation::StepState;
 use crate::plan::{Desired, Plan, Step};
 use crate::secret::Vault;
-use crate::spec::{MountKind, User};
+use crate::spec::{Mount, MountKind, User};
 
 /// How long a container that is to be removed waits for its log to be read.
 const LOG_PATIENCE: Duration = Duration::from_secs(20);
@@ -208,7 +208,7 @@ impl Executor<'_> {
         docker.create_container(&new).await.map(drop)
     }
 
-    /// Before the first start, volumes are given to the service's user.
+    /// Before the first start, new volumes are given to the service's user.
     async fn own_volumes(&self, name: &str, id: &str) -> Result<(), Error> {
         let container = self.observed.containers.iter().find(|it| it.id == *id);
         let first = |it: &Container| it.started_at.is_none();
@@ -221,11 +221,20 @@ impl Executor<'_> {
         let labels = self.naming.labels();
         for mount in service.mounts.iter().filter(|it| !it.read_only) {
             if let MountKind::Volume(volume) = &mount.kind {
+                let owners = self.owners(&mount.kind);
                 let volume = self.naming.volume(volume);
-                self.app.docker.own_volume(&volume, &pinned.image, &labels, user).await?;
+                self.app.docker.own_volume(&volume, &pinned.image, &labels, user, &owners).await?;
             }
         }
         Ok(())
+    }
+
+    /// The uids of those who may write to a volume.
+    fn owners(&self, volume: &MountKind) -> Vec<u32> {
+        let services = self.desired.stack.services.values();
+        let writes = |it: &Mount| !it.read_only && it.kind == *volume;
+        let sharing = services.filter(|it| it.mounts.iter().any(writes));
+        sharing.map(|it| it.hardening.user.unwrap_or(self.user).uid).collect()
     }
 }
 
