@@ -185,6 +185,19 @@ fn process(container: &Container) -> Process {
     }
 }
 
+/// Nothing was known before, and now nothing can be.
+#[must_use]
+pub fn unseen(project: ProjectId, why: &str, now: DateTime<Utc>) -> Health {
+    Health {
+        project,
+        status: Status::Unknown,
+        reason: why.to_owned(),
+        generation: 0,
+        services: Vec::new(),
+        observed_at: now,
+    }
+}
+
 /// Before the first answer; without probes, a process that runs is ready, unless it ended lately.
 fn unprobed(service: &Service, known: &Known<'_>, now: DateTime<Utc>) -> status::Health {
     let settles_at = known.memory.of(&service.name).settles_at;

@@ -111,7 +111,10 @@ impl Actor {
                 Next::Hold(pause) => (pause, true),
                 Next::End => {
                     self.failures.finish().await;
-                    return self.app.forget(self.id);
+                    self.app.usage.retain(self.id, |_| false);
+                    let (app, id) = (self.app.clone(), self.id);
+                    drop(self);
+                    return app.forget(id);
                 }
             };
             tokio::select! {
@@ -143,7 +146,10 @@ impl Actor {
 
     async fn round(&mut self) -> anyhow::Result<Next> {
         let operation = self.read().await;
-        let Some(row) = self.row.clone() else { return Ok(Next::End) };
+        let Some(row) = self.row.clone() else {
+            // Not to know what is wished does not mean that nothing is.
+            return Ok(if self.away { Next::Wait(UNREACHABLE_INTERVAL) } else { Next::End });
+        };
         let stack = self.stack(&row)?;
         let naming = self.app.naming(self.id);
         let observed = observe(&self.app.docker, &naming).await?;
