@@ -81,6 +81,15 @@ pub struct Remembered {
     forgiven: bool,
 }
 
+/// What a service's owner asked for last.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// Something of the stack; what had ended before did not fail.
+    at: DateTime<Utc>,
+    /// A new process instead of any that started before.
+    again: Option<DateTime<Utc>>,
+}
+
 /// Names one end of one process.
 type Ending = (String, Option<DateTime<Utc>>);
 
@@ -133,8 +142,8 @@ impl Memory {
                 let settles_at = |it| restart::settles_at(&remembered.history, it);
                 remembered.settles_at = started_at.and_then(settles_at);
             } else if container.has_ended() {
-                let since = pinned.restart_after.max(Some(desired.wished_at));
-                let ended = remembered.ended(service, container, since, self.outage, random);
+                let asked = Asked { at: desired.wished_at, again: pinned.restart_after };
+                let ended = remembered.ended(service, container, asked, self.outage, random);
                 self.incidents.extend(ended);
             }
         }
@@ -143,14 +152,15 @@ impl Memory {
     /// A new wish, or a restart by hand, begins a new page.
     fn forgive(&mut self, desired: &Desired) {
         if self.wished_at.replace(desired.wished_at) != Some(desired.wished_at) {
-            self.services.clear();
+            self.services.values_mut().for_each(Remembered::forgive);
         }
         self.services.retain(|name, _| desired.stack.services.contains_key(name));
         for (name, pinned) in &desired.pinned {
             let remembered = self.services.entry(name.clone()).or_default();
             if remembered.restart_after != pinned.restart_after {
                 let restarts = remembered.restarts;
-                *remembered = Remembered { restarts, ..Remembered::default() };
+                remembered.forgive();
+                remembered.restarts = restarts;
                 remembered.restart_after = pinned.restart_after;
             }
         }
@@ -246,11 +256,18 @@ impl Memory {
 }
 
 impl Remembered {
+    /// What happened does not count any more. The end of a process that we are about to end is
+    /// still ours.
+    fn forgive(&mut self) {
+        let stopped = self.stopped.take().map(|(id, _)| (id, None));
+        *self = Self { stopped, ..Self::default() };
+    }
+
     fn ended(
         &mut self,
         service: &Service,
         container: &Container,
-        since: Option<DateTime<Utc>>,
+        asked: Asked,
         outage: Option<Outage>,
         random: f64,
     ) -> Option<Incident> {
@@ -267,7 +284,8 @@ impl Remembered {
         }
         let stopped = self.stopped.take().filter(|(id, _)| *id == container.id);
         let done = service.one_shot && container.exit_code == 0;
-        let before = container.finished_at <= since || container.started_at < since;
+        let before = container.finished_at <= asked.again.max(Some(asked.at))
+            || container.started_at < asked.again;
         let (why, event) = match stopped {
             Some((_, Some(why))) => (why.clone(), Event::Told(why)),
             Some((_, None)) => return None,
