@@ -133,7 +133,7 @@ fn service(service: &Service, known: &Known<'_>, now: DateTime<Utc>) -> ServiceH
     let facts = Facts {
         reachable: true,
         wanted: known.desired.wish == Wish::Running,
-        one_shot: service.one_shot,
+        one_shot: service.one_shot || remembered.left,
         process: container.filter(|_| !held).map_or(Process::None, process),
         health: snapshot.map_or_else(|| unprobed(service, known, now), |it| it.health),
         care,

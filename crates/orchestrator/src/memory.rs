@@ -72,6 +72,8 @@ pub struct Remembered {
     /// A process that follows recent ends is trusted from then on.
     pub settles_at: Option<DateTime<Utc>>,
     may_start: Option<MayStart>,
+    /// It ended as its policy has it, and is not started again.
+    pub left: bool,
     /// Of a service with probes: since when they said that its process was ready.
     probed: Option<Option<DateTime<Utc>>>,
     judged: Option<Ending>,
@@ -102,6 +104,7 @@ static NOTHING: Remembered = Remembered {
     held: None,
     settles_at: None,
     may_start: None,
+    left: false,
     probed: None,
     judged: None,
     stopped: None,
@@ -137,7 +140,7 @@ impl Memory {
             };
             let remembered = self.services.entry(service.name.clone()).or_default();
             if container.is_up() {
-                remembered.may_start = None;
+                (remembered.may_start, remembered.left) = (None, false);
                 let started_at = container.started_at;
                 let settles_at = |it| restart::settles_at(&remembered.history, it);
                 remembered.settles_at = started_at.and_then(settles_at);
@@ -247,8 +250,10 @@ impl Memory {
         let may_start = may_start.filter_map(|(name, it)| Some((name.clone(), it.may_start?)));
         let settles = self.services.iter();
         let settles = settles.filter_map(|(name, it)| Some((name.clone(), it.settles_at?)));
+        let left = self.services.iter().filter(|it| it.1.left);
         Judged {
             may_start: may_start.collect(),
+            left: left.map(|it| it.0.clone()).collect(),
             settles_at: settles.collect(),
             ..Judged::default()
         }
@@ -317,6 +322,7 @@ impl Remembered {
         let (decision, history) = restart::decide(&self.history, end, service.restart, random);
         self.history = history;
         self.failed = matches!(decision, Decision::Failed { .. });
+        self.left = decision == Decision::Leave;
         self.diagnosis = Some(why);
         self.may_start = Some(match decision {
             Decision::Leave | Decision::Failed { retry_at: None, .. } => MayStart::Never,
