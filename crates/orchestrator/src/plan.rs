@@ -113,6 +113,11 @@ pub enum Wait {
     GaveUp,
     /// It is not known what to make it from: the image is missing.
     Image,
+    /// No addresses are free for one of its networks.
+    Addresses {
+        /// The network.
+        network: String,
+    },
     /// Its container is being removed by somebody else.
     Removal,
     /// The scan policy holds its image back.

@@ -67,8 +67,12 @@ pub(super) fn remove(container: &Container) -> Step {
 
 pub(super) fn decide(work: &mut Work, service: &Service, scene: &Scene<'_>) {
     let Some(pinned) = scene.desired.pinned.get(&service.name) else {
-        return unpinned(work, service, scene);
+        // What there is is left alone, running or not.
+        return work.wait(service, Wait::Image);
     };
+    if let Some(network) = unaddressed(service, scene) {
+        return work.wait(service, Wait::Addresses { network });
+    }
     let current = current(scene.observed, &service.name, &pinned.hash);
     let held = scene.judged.held.contains(&service.name);
     if current.is_none() && held {
@@ -89,11 +93,12 @@ pub(super) fn decide(work: &mut Work, service: &Service, scene: &Scene<'_>) {
     }
 }
 
-/// The image is not known: what is there is left alone, running or not.
-fn unpinned(work: &mut Work, service: &Service, scene: &Scene<'_>) {
-    if !scene.observed.of(&service.name).any(Container::is_up) {
-        work.wait(service, Wait::Image);
-    }
+/// A network of the service that is not there and cannot be made.
+fn unaddressed(service: &Service, scene: &Scene<'_>) -> Option<String> {
+    let Scene { desired, observed, .. } = scene;
+    let lacks =
+        |name: &String| !desired.subnets.contains_key(name) && observed.network(name).is_none();
+    service.networks.iter().map(|it| &it.network).find(|it| lacks(it)).cloned()
 }
 
 /// The container that is the service: one that runs before one that does not, then the newest.
