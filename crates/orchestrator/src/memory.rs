@@ -13,7 +13,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::observed::{Container, Observed};
-use crate::plan::{self, Desired, Judged, MayStart};
+use crate::plan::{self, Desired, Judged, MayStart, Plan};
 use crate::postmortem::Event;
 use crate::reason::{Diagnosis, Exit, Retry};
 use crate::restart::{self, Decision, End, History};
@@ -175,6 +175,13 @@ impl Memory {
         remembered.stopped = Some((id.to_owned(), why));
     }
 
+    /// The process of a container was not ended, although we were about to.
+    pub fn spared(&mut self, service: &str, id: &str) {
+        if let Some(remembered) = self.services.get_mut(service) {
+            remembered.stopped.take_if(|it| it.0 == *id);
+        }
+    }
+
     /// What probes said of the process that runs: since when it is ready.
     pub fn probed(&mut self, service: &str, ready_since: Option<DateTime<Utc>>) {
         self.services.entry(service.to_owned()).or_default().probed = Some(ready_since);
@@ -195,6 +202,17 @@ impl Memory {
         // The same refusal again is no news.
         if let Some(why) = why.filter(|it| before.is_none_or(|before| before.reason != it.reason)) {
             self.incidents.push(Incident::told(service, "", now, why, 0));
+        }
+    }
+
+    /// Forgets what was in the way of steps that are not to be done any more.
+    pub fn clear(&mut self, desired: &Desired, plan: &Plan) {
+        for service in desired.stack.services.values() {
+            if !plan.steps().any(|it| it.serves(service))
+                && let Some(remembered) = self.services.get_mut(&service.name)
+            {
+                remembered.obstacle = None;
+            }
         }
     }
 
