@@ -1,8 +1,11 @@
-// A log that is followed. Records come by a stream that resumes where it broke off, are drawn once
-// a frame, and only the newest stay in the page: neither its time nor its memory grows with the log.
+// A log that is followed. Records come by a stream that resumes where it broke off, are drawn some
+// times a second, and only the newest stay: neither time nor memory of the page grow with the log.
 
-const LINES_MAX = 5_000;
-const DRAWN_PER_FRAME_MAX = 1_000;
+const LINES_MAX = 2_000;
+const CHARACTERS_MAX = 16_384;
+const DRAW_INTERVAL_MS = 100;
+// Rows in one frame: what is left is drawn in the next ones, so that the page stays at hand.
+const DRAWN_MAX = 250;
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 30_000;
 const LOOKS = 6;
@@ -15,10 +18,13 @@ const { needle, page } = log.dataset;
 
 let last = log.dataset.last;
 let following = true;
-// Records that are not drawn yet, oldest first; at most as many as the page may hold.
+// Records as they came that are not drawn yet, oldest first; at most as many as the page may hold.
 let waiting = [];
 let skipped = 0;
-let frame = 0;
+let stale = false;
+let planned = false;
+// The look of each service that was named.
+const looks = new Map();
 // The newest number of each service: what came before is not drawn again.
 const seen = new Map();
 for (const line of log.children) note(line.id);
@@ -34,35 +40,62 @@ function note(id) {
 
 // Following.
 
-function take(record, cursor) {
+function take(data, cursor) {
   if (cursor) last = cursor;
-  if (!note(`${record.service}:${record.sequence}`)) return;
-  waiting.push(record);
-  if (waiting.length > LINES_MAX * 2) {
-    skipped += waiting.length - LINES_MAX;
-    waiting = waiting.slice(-LINES_MAX);
-  }
+  // A long line would fill the memory while it waits.
+  waiting.push(data.length > CHARACTERS_MAX * 2 ? JSON.stringify(cut(JSON.parse(data))) : data);
+  if (waiting.length > LINES_MAX * 2) drop();
   plan();
 }
 
+// What would leave the page at once need not be drawn at all; nor may what is drawn stay then, as
+// there would be a hole between.
+function drop() {
+  skipped += waiting.length - LINES_MAX;
+  waiting = waiting.slice(-LINES_MAX);
+  stale = true;
+}
+
+function toEnd() {
+  log.scrollTop = log.scrollHeight;
+  // How high a line is shows only when it is seen.
+  requestAnimationFrame(() => { if (following) log.scrollTop = log.scrollHeight; });
+}
+
+function cut(record) {
+  if (record.text?.length > CHARACTERS_MAX) {
+    record.text = record.text.slice(0, CHARACTERS_MAX);
+    record.cut = true;
+  }
+  return record;
+}
+
 function plan() {
-  // A page that nobody sees draws no frames: what waits is bounded, and drawn when it is seen.
-  if (frame === 0) frame = requestAnimationFrame(draw);
+  if (planned) return;
+  planned = true;
+  // A page that nobody sees draws nothing: what waits is bounded, and drawn when it is seen.
+  setTimeout(() => requestAnimationFrame(draw), waiting.length > DRAWN_MAX ? 0 : DRAW_INTERVAL_MS);
 }
 
 function draw() {
-  frame = 0;
+  planned = false;
   if (!following) { tell(); return; }
-  // What would scroll out of the page at once need not be drawn at all.
-  if (waiting.length > LINES_MAX) {
-    skipped += waiting.length - LINES_MAX;
-    waiting = waiting.slice(-LINES_MAX);
+  if (waiting.length > LINES_MAX) drop();
+  if (stale) {
+    skipped += log.childElementCount;
+    log.replaceChildren();
+    stale = false;
   }
-  const part = document.createDocumentFragment();
-  for (const record of waiting.splice(0, DRAWN_PER_FRAME_MAX)) part.append(row(record));
-  log.append(part);
-  while (log.childElementCount > LINES_MAX) { log.firstElementChild.remove(); skipped += 1; }
-  log.scrollTop = log.scrollHeight;
+  const rows = [];
+  for (const data of waiting.splice(0, DRAWN_MAX)) {
+    const record = cut(JSON.parse(data));
+    if (note(`${record.service}:${record.sequence}`)) rows.push(row(record));
+  }
+  const over = log.childElementCount + rows.length - LINES_MAX;
+  for (let n = 0; n < over; n += 1) log.firstElementChild.remove();
+  skipped += Math.max(over, 0);
+  log.append(...rows);
+  toEnd();
   tell();
   if (waiting.length > 0) plan();
 }
@@ -79,7 +112,7 @@ function tell() {
 
 function pause(paused) {
   following = !paused;
-  if (following) { log.scrollTop = log.scrollHeight; plan(); }
+  if (following) { toEnd(); plan(); }
   tell();
 }
 
@@ -99,7 +132,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "f" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) pause(following);
 });
 button.hidden = false;
-log.scrollTop = log.scrollHeight;
+toEnd();
 tell();
 connect(RETRY_MS_MIN);
 
@@ -107,7 +140,7 @@ function connect(retry) {
   const after = last ? `&after=${encodeURIComponent(last)}` : "";
   const stream = new EventSource(log.dataset.log + after);
   stream.addEventListener("open", () => { retry = RETRY_MS_MIN; });
-  stream.addEventListener("record", (event) => take(JSON.parse(event.data), event.lastEventId));
+  stream.addEventListener("record", (event) => take(event.data, event.lastEventId));
   stream.addEventListener("problem", (event) => {
     document.querySelector("#live").textContent = JSON.parse(event.data).detail;
   });
@@ -139,7 +172,7 @@ function row(record) {
   switch (record.kind) {
     case "line":
       colour(text, record.text);
-      if (record.truncated) text.append(" ", element("em", "", "(cut at 1 MiB)"));
+      if (record.truncated || record.cut) text.append(" ", element("em", "", "(cut)"));
       break;
     case "mark": text.append(`— ${record.event} ${record.text}`); break;
     case "gap":
@@ -152,9 +185,12 @@ function row(record) {
 }
 
 function look(service) {
-  let sum = 0;
-  for (const byte of new TextEncoder().encode(service)) sum = (sum * 31 + byte) % 997;
-  return sum % LOOKS;
+  if (!looks.has(service)) {
+    let sum = 0;
+    for (const byte of new TextEncoder().encode(service)) sum = (sum * 31 + byte) % 997;
+    looks.set(service, sum % LOOKS);
+  }
+  return looks.get(service);
 }
 
 // A colour, or anything else that a terminal would obey.
@@ -162,6 +198,7 @@ const SEQUENCE = /\x1b\[([0-?]*[ -/]*)([@-~])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/gu;
 
 function colour(into, line) {
+  if (!line.includes("\x1b") && !line.includes("\r")) { part(into, line, {}); return; }
   const kept = line.replace(/\r+$/u, "");
   const text = kept.slice(kept.lastIndexOf("\r") + 1);
   let style = {};

@@ -27,9 +27,9 @@ pub struct Config {
     pub sign_in_per_minute: u32,
     /// Largest request body, in bytes; 100 documents of text fit their gRPC message of 16 MiB.
     pub body_bytes_max: usize,
-    /// Live job streams at a time, over all callers.
+    /// Live streams at a time, over all callers.
     pub event_streams_max: usize,
-    /// Live job streams at a time of one caller.
+    /// Live streams at a time of one caller.
     pub event_streams_per_caller_max: usize,
     /// How long the audit log is kept, in days.
     pub audit_days: u32,

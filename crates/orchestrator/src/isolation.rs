@@ -56,7 +56,7 @@ impl Isolation {
         if self.prefix.is_empty() {
             return State::Off;
         }
-        let labels = BTreeMap::from([(naming::OWNER.to_owned(), owner.to_string())]);
+        let labels = naming::helper_labels(owner);
         let state = match docker.filter("keep", &self.prefix, &labels).await.as_deref() {
             Ok("kept") => State::Kept,
             Ok("restored") => {

@@ -3,6 +3,7 @@
 //! A process that its owner or we ended did not fail, nor did one that ended while the daemon was
 //! away, which takes its containers with it; any other end is judged once, by [`restart::decide`].
 
+mod child;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,7 @@ pub struct Remembered {
     pub obstacle: Option<Diagnosis>,
     /// Why its image may not be started.
     held: Option<Diagnosis>,
+    kills: child::Kills,
     /// A process that follows recent ends is trusted from then on.
     pub settles_at: Option<DateTime<Utc>>,
     may_start: Option<MayStart>,
@@ -102,6 +104,7 @@ static NOTHING: Remembered = Remembered {
     restarts: 0,
     obstacle: None,
     held: None,
+    kills: child::Kills::NONE,
     settles_at: None,
     may_start: None,
     left: false,

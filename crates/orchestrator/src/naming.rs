@@ -25,11 +25,19 @@ pub const FILES: &str = "cc.files";
 pub const GENERATION: &str = "cc.generation";
 /// What the container was made from.
 pub const CONFIG_HASH: &str = "cc.config-hash";
+/// On helper containers that are no project's.
+pub const HELPER: &str = "cc.helper";
 /// How these labels are to be read.
 pub const SCHEMA: &str = "cc.schema";
 
 /// The present value of [`SCHEMA`].
 const SCHEMA_VERSION: &str = "1";
+
+/// What helpers carry that are no project's, so that no look at a project takes them for its own.
+#[must_use]
+pub fn helper_labels(owner: Uuid) -> BTreeMap<String, String> {
+    [(OWNER.to_owned(), owner.to_string()), (HELPER.to_owned(), "1".to_owned())].into()
+}
 
 /// The kernel's limit of an interface's name.
 const BRIDGE_CHARS_MAX: usize = 15;

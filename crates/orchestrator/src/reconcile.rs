@@ -17,6 +17,7 @@ mod patience;
 mod reaper;
 mod refusal;
 mod secrets;
+mod stray;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) -> anyhow::Result<()>
     tasks.spawn("lease", lease::run(app.clone(), tasks.shutdown()));
     tasks.spawn("events", events::run(app.clone(), tasks.shutdown()));
     tasks.spawn("reaper", reaper::run(app.clone(), tasks.shutdown()));
+    tasks.spawn("stray", stray::run(app.clone(), tasks.shutdown()));
     tasks.spawn("isolation", isolation::run(app.clone(), tasks.shutdown()));
     tasks.spawn("stacks", stacks(app, tasks.shutdown()));
     tasks.join().await

@@ -50,6 +50,10 @@ impl Default for Config {
             orchestrator: orchestrator::Config {
                 // Below the data directory, unless somebody chooses.
                 logs: orchestrator::logs::Config { folder: PathBuf::new(), ..Default::default() },
+                scan: orchestrator::scan::Config {
+                    cache_dir: PathBuf::new(),
+                    ..Default::default()
+                },
                 ..orchestrator::Config::default()
             },
         }
@@ -79,9 +83,13 @@ impl Config {
         self.knowledge
             .model_dir
             .get_or_insert_with(|| runtime_dir.join("model").join("all-MiniLM-L6-v2"));
-        let logs = &mut self.orchestrator.logs.folder;
-        if logs.as_os_str().is_empty() {
-            *logs = data_dir.join("logs").join("stacks");
+        let orchestrator::Config { logs, scan, .. } = &mut self.orchestrator;
+        let below = [
+            (&mut logs.folder, data_dir.join("logs").join("stacks")),
+            (&mut scan.cache_dir, data_dir.join("trivy")),
+        ];
+        for (path, default) in below.into_iter().filter(|(path, _)| path.as_os_str().is_empty()) {
+            *path = default;
         }
     }
 }

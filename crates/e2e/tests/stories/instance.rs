@@ -22,6 +22,8 @@ pub(crate) struct Instance {
     folder: TempDir,
     process: Option<Child>,
     settings: Vec<(String, String)>,
+    /// Of pages and REST; 0 before the first start, and then the same for every start.
+    http_port: u16,
 }
 
 impl Drop for Instance {
@@ -53,7 +55,7 @@ impl Instance {
         let folder = tempfile::Builder::new().prefix("cc-e2e-").tempdir().expect("a folder");
         let mut all = vec![("FETCH__ALLOW_NETWORKS".to_owned(), "127.0.0.0/8".to_owned())];
         all.extend(settings.iter().map(|(key, value)| (key.to_uppercase(), (*value).to_owned())));
-        let mut instance = Self { folder, process: None, settings: all };
+        let mut instance = Self { folder, process: None, settings: all, http_port: 0 };
         instance.launch().await;
         instance
     }
@@ -62,13 +64,14 @@ impl Instance {
     pub(crate) async fn launch(&mut self) {
         let mut command = AsyncCommand::new(binary());
         command
-            .args(["up", "--http-port", "0", "--grpc-port", "0", "--admin-port", "0"])
+            .args(["up", "--grpc-port", "0", "--admin-port", "0", "--http-port"])
+            .arg(self.http_port.to_string())
             .arg("--data-dir")
             .arg(self.data_dir())
             .arg("--runtime-dir")
             .arg(testkit::runtime())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(log_file(&self.folder.path().join("up.log")))
             .stderr(log_file(&self.folder.path().join("up.log")))
             .kill_on_drop(true);
         for (key, value) in &self.settings {
@@ -80,6 +83,8 @@ impl Instance {
             if status.status.success() { Ok(()) } else { Err(text(&status)) }
         });
         ready.await;
+        let port = self.address("http").rsplit(':').next().and_then(|port| port.parse().ok());
+        self.http_port = port.expect("an address ends with its port");
     }
 
     /// The data directory.
@@ -99,15 +104,29 @@ impl Instance {
         }
     }
 
+    /// Tells it to stop, and waits for its end.
+    pub(crate) async fn stop(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        let pid = process.id().expect("it runs").to_string();
+        assert!(Command::new("kill").arg(pid).status().expect("kill runs").success());
+        let ended = tokio::time::timeout(STOP_DEADLINE, process.wait()).await;
+        ended.expect("it ends in time").expect("it is our child");
+    }
+
     /// Runs a command of the instance to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Output {
-        Command::new(binary())
+        self.command(args).output().expect("the binary runs")
+    }
+
+    /// A command of the instance.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
             .args(args)
             .env("COMMANDCENTER_DATA_DIR", self.data_dir())
             .env_remove("COMMANDCENTER_URL")
-            .stdin(Stdio::null())
-            .output()
-            .expect("the binary runs")
+            .stdin(Stdio::null());
+        command
     }
 
     /// Runs a command that must succeed, and reads its JSON.

@@ -7,3 +7,4 @@ mod first_start;
 mod instance;
 mod pages;
 mod python_client;
+mod stacks;

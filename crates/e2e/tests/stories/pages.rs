@@ -53,7 +53,7 @@ fn pages(thing: impl Fn(&str) -> String) -> Vec<String> {
     routes.map(open).chain([REFUSALS[0].to_owned()]).collect()
 }
 
-async fn sign_in(browser: &Browser, instance: &Instance) -> String {
+pub(crate) async fn sign_in(browser: &Browser, instance: &Instance) -> String {
     let base = instance.address("http");
     let password = fs::read_to_string(instance.data_dir().join("admin.password"));
     let password = password.expect("admin.password");

@@ -144,11 +144,12 @@ async fn usage_failures_and_findings_are_told() {
 async fn a_secret_is_put_and_deleted_with_forms_and_never_shown() {
     let (stand, project, _) = stand().await;
     let browser = stand.browser("operator", &["p"]).await;
-    let put = [("name", "token"), ("value", "open sesame\n")];
+    let put = [("name", "token"), ("value", "open\r\nsesame\r\n")];
     let page = browser.submit_and_follow("/projects/p/secrets", &put).await.expect(200).text;
     assert!(page.contains("token is kept, version 1.") && !page.contains("sesame"), "{page}");
-    let value = stand.fake.0.held.secrets.lock().unwrap()[&(project, "token".to_owned())].1.clone();
-    assert_eq!(value, b"open sesame\n");
+    let key = (project, "token".to_owned());
+    let held = stand.fake.0.held.secrets.lock().unwrap().get(&key).cloned();
+    assert_eq!(held, Some((1, b"open\nsesame\n".to_vec())));
     let wrong = [("name", "a b"), ("value", "open sesame")];
     let page = browser.submit("/projects/p/secrets", &wrong).await.expect(422).text;
     assert!(page.contains("id=\"name-error\"") && !page.contains("sesame"), "{page}");

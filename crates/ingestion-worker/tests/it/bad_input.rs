@@ -147,7 +147,7 @@ async fn a_site_that_asks_for_patience_gets_it_from_every_source() {
 #[tokio::test]
 async fn requests_to_a_host_keep_their_distance_over_all_sources() {
     let mut setup = Setup::default();
-    setup.config.host_interval_ms = 300;
+    setup.config.host_interval_ms = 1_000;
     setup.config.host_concurrency = 1;
     let world = World::with(setup).await;
     let mut ids = Vec::new();
@@ -170,7 +170,8 @@ async fn requests_to_a_host_keep_their_distance_over_all_sources() {
     let at = at.lock().expect("no panic");
     for pair in at.windows(2) {
         let distance = pair[1] - pair[0];
-        assert!(distance >= Duration::from_millis(250), "{distance:?}");
+        // A request may have been late on its way to the host.
+        assert!(distance >= Duration::from_millis(500), "{distance:?}");
     }
 }
 

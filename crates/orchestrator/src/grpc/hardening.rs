@@ -67,9 +67,7 @@ async fn processes(app: &App, observed: &Observed) -> Result<BTreeMap<i64, Seen>
     if pids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    // Not the project's label: nobody shall take it for something that a start left behind.
-    let owner = app.owner().unwrap_or_default().to_string();
-    let labels = BTreeMap::from([(naming::OWNER.to_owned(), owner)]);
+    let labels = naming::helper_labels(app.owner().unwrap_or_default());
     Ok(seen::read(&app.docker.processes(&pids, &labels).await?))
 }
 

@@ -176,6 +176,31 @@ fn the_log_can_tell_that_a_restart_is_in_vain() {
 }
 
 #[test]
+fn a_child_that_the_kernel_ended_is_told_once_its_service_survived() {
+    let (desired, mut memory) = (desired(), Memory::default());
+    let up = running(1);
+    memory.look(&desired, &up, 0.5);
+    memory.killed(&up.containers[0], 0, time(5));
+    assert_eq!(memory.kills_known_at(time(5)), None);
+    memory.killed(&up.containers[0], 2, time(6));
+    assert_eq!(memory.kills_known_at(time(6)), Some(time(7)));
+    assert_eq!(memory.kills_known_at(time(7)), None, "nobody is woken for ever");
+    assert!(memory.take_incidents().is_empty(), "its own process may be the one");
+    memory.killed(&up.containers[0], 2, time(7));
+    let told = memory.take_incidents().remove(0);
+    assert_eq!((told.at, told.attempt), (time(6), 0));
+    let Event::Told(why) = told.event else { panic!("it has no exit code") };
+    assert_eq!(why.reason, Reason::ChildOutOfMemory);
+    memory.killed(&up.containers[0], 2, time(9));
+    // One that ended itself, or was started since, is told by its end.
+    memory.killed(&up.containers[0], 3, time(10));
+    memory.killed(&ended(1, 10).containers[0], 3, time(11));
+    memory.killed(&up.containers[0], 4, time(12));
+    memory.killed(&running(13).containers[0], 4, time(14));
+    assert!(memory.take_incidents().is_empty());
+}
+
+#[test]
 fn a_refusal_is_one_incident_however_often_it_comes() {
     let mut memory = Memory::default();
     let why = |reason| Some(Diagnosis::new(reason, "refused"));

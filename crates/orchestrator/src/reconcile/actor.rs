@@ -171,6 +171,7 @@ impl Actor {
         self.take_over().await?;
         if self.acts {
             self.memory.look(&desired, &observed, rand::random());
+            self.notice_kills(&observed);
         }
         let gates = self.gates(&desired, &observed);
         if self.acts {
@@ -326,7 +327,8 @@ impl Actor {
     /// How long nothing needs to be looked at when nothing happens.
     fn pause(&self, plan: &Plan) -> Duration {
         let resync = self.app.config.resync().mul_f64(0.8 + 0.4 * rand::random::<f64>());
-        let due = plan.wake_at.map(|at| (at - Utc::now()).to_std().unwrap_or_default());
+        let wake_at = plan.wake_at.into_iter().chain(self.memory.kills_known_at(Utc::now())).min();
+        let due = wake_at.map(|at| (at - Utc::now()).to_std().unwrap_or_default());
         due.unwrap_or(resync).min(resync)
     }
 }

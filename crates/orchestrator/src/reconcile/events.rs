@@ -9,7 +9,6 @@ use futures::StreamExt as _;
 
 use crate::app::App;
 use crate::docker::{Error, Event};
-use crate::reason::Reason;
 
 /// From the end of a stream to the next.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -55,10 +54,8 @@ async fn listen(app: &App) -> Result<(), Error> {
 
 fn wake(app: &App, event: &Event) {
     if let Some(project) = event.project.filter(|_| event.action == OUT_OF_MEMORY) {
-        // When the service itself was ended, its end follows and is judged by itself.
+        // Whom it hit, the service itself or a child, is judged at the next look.
         app.usage.killed_for_memory(project, &event.service);
-        let (service, reason) = (&event.service, Reason::ChildOutOfMemory.code());
-        tracing::warn!(project.id = %project, service, reason, "the kernel ended a process");
     }
     match event.project {
         Some(project) => app.happened(|it| it == project),

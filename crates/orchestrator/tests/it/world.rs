@@ -217,6 +217,7 @@ impl World {
             image: self.image.clone(),
             command: actions.split_whitespace().map(str::to_owned).collect(),
             stop: Some(v1::Stop { signal: "SIGTERM".to_owned(), grace: Some(seconds(2)) }),
+            scan: Some(v1::ScanPolicy { policy: "off".to_owned(), ..v1::ScanPolicy::default() }),
             ..v1::ServiceSpec::default()
         }
     }

@@ -98,7 +98,7 @@ impl Docs {
 fn groups(document: &Value) -> Vec<Group> {
     let mut groups: BTreeMap<String, Vec<Endpoint>> = BTreeMap::new();
     for (path, item) in entries(&document["paths"]) {
-        for method in ["get", "post", "patch", "delete"] {
+        for method in ["get", "post", "put", "patch", "delete"] {
             if let Some(operation) = item.get(method) {
                 let tag = text(&operation["tags"][0]);
                 groups.entry(tag).or_default().push(Endpoint::read(method, path, operation));

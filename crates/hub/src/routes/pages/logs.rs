@@ -26,6 +26,8 @@ use crate::{
 const TAIL: u32 = 200;
 /// Records that the page may begin with: a page should stay a page.
 const TAIL_MAX: u32 = 2_000;
+/// What the page shows of a line, in bytes; the REST API has it all.
+const LINE_BYTES_MAX: usize = 16 * 1024;
 /// Looks that tell services apart.
 const LOOKS: u32 = 6;
 
@@ -107,7 +109,12 @@ impl Page {
     }
 
     fn text(&self, text: &str) -> Markup {
-        ansi::render(text, &self.form.text)
+        let end = text.floor_char_boundary(LINE_BYTES_MAX);
+        ansi::render(&text[..end], &self.form.text)
+    }
+
+    fn cuts(&self, text: &str) -> bool {
+        text.len() > LINE_BYTES_MAX
     }
 }
 

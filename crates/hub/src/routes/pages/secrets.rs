@@ -61,7 +61,8 @@ pub(super) async fn put(
     Path(slug): Path<String>,
     Form(form): Form<Fields>,
 ) -> Result<Response, PageError> {
-    let value = Value::typed(form.value.expose_secret());
+    // Browsers send the ends of lines in their own way; a key file would not be read with them.
+    let value = Value::typed(&form.value.expose_secret().replace("\r\n", "\n"));
     let name = form.name.trim();
     match secrets::put(&app, &visit.who, &slug, name, value).await {
         Ok(secret) => {

@@ -16,6 +16,15 @@ use crate::spec::{Probes, Stack};
 use crate::status::Health;
 
 impl Actor {
+    /// Notices whom the kernel ended for memory beside the services' own processes.
+    pub(super) fn notice_kills(&mut self, observed: &Observed) {
+        for container in &observed.containers {
+            let record = self.app.usage.record(self.id, &container.service);
+            let kills = record.map_or(0, |it| it.oom_kills);
+            self.memory.killed(container, kills, Utc::now());
+        }
+    }
+
     /// Has measured what each service uses.
     pub(super) fn measure(&self, stack: &Stack, observed: &Observed) {
         for name in stack.services.keys() {
