@@ -110,8 +110,24 @@ impl App {
         self.projects().values().filter_map(|it| it.health.borrow().clone()).collect()
     }
 
+    /// Nobody looks after a project any more. Whoever watches it goes on watching.
     pub(crate) fn forget(&self, project: ProjectId) {
-        self.projects().remove(&project);
+        if let Some(it) = self.projects().get(&project) {
+            it.health.send_replace(None);
+        }
+        self.leave(project);
+    }
+
+    /// Somebody has left a project's place: it goes with the last one.
+    pub(crate) fn leave(&self, project: ProjectId) {
+        let mut projects = self.projects();
+        let unused = projects.get(&project).is_some_and(|it| {
+            let shown = it.health.borrow().is_some();
+            !shown && it.health.receiver_count() == 0 && Arc::strong_count(it) == 1
+        });
+        if unused {
+            projects.remove(&project);
+        }
     }
 
     /// Its owner wants something else of a stack.

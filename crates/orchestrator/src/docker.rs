@@ -42,6 +42,10 @@ pub use volume::Found;
 /// Calls in flight, at most; streams do not count.
 const CALLS_MAX: usize = 16;
 
+/// Containers that are being stopped at once, beside the calls: each may take its whole grace
+/// period, and nobody else shall wait for it.
+const STOPS_MAX: usize = 256;
+
 /// For a call that reads or changes one object.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -74,7 +78,10 @@ struct Inner {
     socket: PathBuf,
     docker: OnceCell<Docker>,
     calls: Semaphore,
+    stops: Semaphore,
     breaker: Mutex<Breaker>,
+    /// What was last wrong with the Engine.
+    last: Mutex<String>,
 }
 
 impl Client {
@@ -82,12 +89,13 @@ impl Client {
     /// Engine may come later.
     #[must_use]
     pub fn new(socket: PathBuf) -> Self {
-        let (docker, calls) = (OnceCell::new(), Semaphore::new(CALLS_MAX));
-        let breaker = Mutex::new(Breaker::default());
-        Self { inner: Arc::new(Inner { socket, docker, calls, breaker }) }
+        let docker = OnceCell::new();
+        let (calls, stops) = (Semaphore::new(CALLS_MAX), Semaphore::new(STOPS_MAX));
+        let (breaker, last) = (Mutex::new(Breaker::default()), Mutex::default());
+        Self { inner: Arc::new(Inner { socket, docker, calls, stops, breaker, last }) }
     }
 
-    /// Something that names this Engine over restarts of ours, and its API's version.
+    /// Something that names this Engine over restarts of ours.
     ///
     /// # Errors
     /// See [`Error`].
@@ -136,22 +144,47 @@ impl Client {
         timeout: Duration,
         ask: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
     ) -> Result<T, Error> {
+        self.call_among(&self.inner.calls, what, timeout, ask).await
+    }
+
+    /// A call that takes long, beside the others.
+    pub(crate) async fn call_slow<T>(
+        &self,
+        what: &'static str,
+        timeout: Duration,
+        ask: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
+    ) -> Result<T, Error> {
+        self.call_among(&self.inner.stops, what, timeout, ask).await
+    }
+
+    async fn call_among<T>(
+        &self,
+        places: &Semaphore,
+        what: &'static str,
+        timeout: Duration,
+        ask: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
+    ) -> Result<T, Error> {
+        let late = || Error::Timeout { what, after: timeout };
         let asked = async {
             let docker = self.docker().await?;
             ask(docker).await.map_err(|error| Error::from_library(what, &self.inner.socket, error))
         };
-        // Nobody closes the semaphore.
-        let _place = self.inner.calls.acquire().await.ok();
+        // No place in time says nothing about the Engine: the breaker is not told of it.
+        let place = tokio::time::timeout(timeout, places.acquire()).await;
+        let _place = place.map_err(|_| late())?;
         let permit = self.admit(what)?;
         let begin = Instant::now();
         let answer = match tokio::time::timeout(timeout, asked).await {
             Ok(answer) => answer,
-            Err(_) => Err(Error::Timeout { what, after: timeout }),
+            Err(_) => Err(late()),
         };
         let outcome = answer.as_ref().map_or_else(Error::kind, |_| "ok");
         metrics::docker(what, outcome, begin.elapsed());
-        let reached = !answer.as_ref().is_err_and(Error::is_transport);
-        self.breaker().record(Instant::now(), permit, reached);
+        let transport = answer.as_ref().err().filter(|it| it.is_transport());
+        self.breaker().record(Instant::now(), permit, transport.is_none());
+        if let Some(error) = transport {
+            *self.last() = error.to_string();
+        }
         answer
     }
 
@@ -163,10 +196,16 @@ impl Client {
 
     fn admit(&self, what: &'static str) -> Result<Permit, Error> {
         self.breaker().admit(Instant::now()).map_err(|refused| {
-            let error = Error::Open { what, retry_after: refused.retry_after };
+            let why = self.last().clone();
+            let error = Error::Open { what, retry_after: refused.retry_after, why };
             metrics::docker(what, error.kind(), Duration::ZERO);
             error
         })
+    }
+
+    fn last(&self) -> MutexGuard<'_, String> {
+        // One value, written at once.
+        self.inner.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
@@ -181,7 +220,10 @@ impl Client {
             let told = |error| Error::from_library("version", &self.inner.socket, error);
             let docker = Docker::connect_with_unix(&path, LIBRARY_TIMEOUT_S, API_DEFAULT_VERSION)
                 .map_err(told)?;
-            let docker = docker.negotiate_version().await.map_err(told)?;
+            // Whoever connects holds up all others, who would hear of it only when it ends.
+            let negotiated = tokio::time::timeout(CALL_TIMEOUT, docker.negotiate_version()).await;
+            let late = |_| Error::Timeout { what: "version", after: CALL_TIMEOUT };
+            let docker = negotiated.map_err(late)?.map_err(told)?;
             let version = docker.client_version();
             if version < API_MIN {
                 return Err(Error::TooOld { api: version.to_string() });

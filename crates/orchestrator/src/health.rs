@@ -121,7 +121,7 @@ fn service(service: &Service, known: &Known<'_>, now: DateTime<Utc>) -> ServiceH
     let wait = known.plan.waits.get(name);
     let gate = known.gates.get(name);
     // What runs is not what shall run.
-    let held = wait == Some(&Wait::Scan);
+    let held = matches!(wait, Some(Wait::Scan | Wait::Image | Wait::Addresses { .. }));
     let care = match wait {
         _ if remembered.failed || hopeless(remembered) => Care::GaveUp,
         Some(Wait::GaveUp | Wait::Image) => Care::GaveUp,
@@ -133,16 +133,16 @@ fn service(service: &Service, known: &Known<'_>, now: DateTime<Utc>) -> ServiceH
     let facts = Facts {
         reachable: true,
         wanted: known.desired.wish == Wish::Running,
-        one_shot: service.one_shot,
+        one_shot: service.one_shot || remembered.left,
         process: container.filter(|_| !held).map_or(Process::None, process),
         health: snapshot.map_or_else(|| unprobed(service, known, now), |it| it.health),
         care,
         diagnosis: gate
-            .filter(|_| held)
+            .filter(|_| wait == Some(&Wait::Scan))
             .and_then(Gate::diagnosis)
             .or_else(|| snapshot.and_then(|it| it.diagnosis.as_ref()))
             .cloned()
-            .or_else(|| elsewhere(service, known))
+            .or_else(|| elsewhere(service, known).filter(|_| !held))
             .or_else(|| diagnosis(service, wait, remembered)),
     };
     let (status, diagnosis) = status::service(&facts);
@@ -185,6 +185,19 @@ fn process(container: &Container) -> Process {
     }
 }
 
+/// Nothing was known before, and now nothing can be.
+#[must_use]
+pub fn unseen(project: ProjectId, why: &str, now: DateTime<Utc>) -> Health {
+    Health {
+        project,
+        status: Status::Unknown,
+        reason: why.to_owned(),
+        generation: 0,
+        services: Vec::new(),
+        observed_at: now,
+    }
+}
+
 /// Before the first answer; without probes, a process that runs is ready, unless it ended lately.
 fn unprobed(service: &Service, known: &Known<'_>, now: DateTime<Utc>) -> status::Health {
     let settles_at = known.memory.of(&service.name).settles_at;
@@ -224,6 +237,10 @@ fn diagnosis(service: &Service, wait: Option<&Wait>, remembered: &Remembered) ->
         Some(Wait::Image) => {
             let message = format!("there is no image {} on the daemon's host", service.image);
             Some(Diagnosis::new(Reason::ImageNotFound, message))
+        }
+        Some(Wait::Addresses { network }) => {
+            let message = format!("no addresses can be had for the network {network}");
+            Some(Diagnosis::new(Reason::NetworkPoolExhausted, message))
         }
         _ => remembered.diagnosis.clone(),
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::observed::{Container, Observed};
-use crate::plan::{self, Desired, Judged, MayStart};
+use crate::plan::{self, Desired, Judged, MayStart, Plan};
 use crate::postmortem::Event;
 use crate::reason::{Diagnosis, Exit, Retry};
 use crate::restart::{self, Decision, End, History};
@@ -74,6 +74,8 @@ pub struct Remembered {
     /// A process that follows recent ends is trusted from then on.
     pub settles_at: Option<DateTime<Utc>>,
     may_start: Option<MayStart>,
+    /// It ended as its policy has it, and is not started again.
+    pub left: bool,
     /// Of a service with probes: since when they said that its process was ready.
     probed: Option<Option<DateTime<Utc>>>,
     judged: Option<Ending>,
@@ -81,6 +83,15 @@ pub struct Remembered {
     restart_after: Option<DateTime<Utc>>,
     /// Its last end was the daemon's: the start that follows counts for nothing.
     forgiven: bool,
+}
+
+/// What a service's owner asked for last.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// Something of the stack; what had ended before did not fail.
+    at: DateTime<Utc>,
+    /// A new process instead of any that started before.
+    again: Option<DateTime<Utc>>,
 }
 
 /// Names one end of one process.
@@ -96,6 +107,7 @@ static NOTHING: Remembered = Remembered {
     kills: child::Kills::NONE,
     settles_at: None,
     may_start: None,
+    left: false,
     probed: None,
     judged: None,
     stopped: None,
@@ -131,13 +143,13 @@ impl Memory {
             };
             let remembered = self.services.entry(service.name.clone()).or_default();
             if container.is_up() {
-                remembered.may_start = None;
+                (remembered.may_start, remembered.left) = (None, false);
                 let started_at = container.started_at;
                 let settles_at = |it| restart::settles_at(&remembered.history, it);
                 remembered.settles_at = started_at.and_then(settles_at);
             } else if container.has_ended() {
-                let since = pinned.restart_after.max(Some(desired.wished_at));
-                let ended = remembered.ended(service, container, since, self.outage, random);
+                let asked = Asked { at: desired.wished_at, again: pinned.restart_after };
+                let ended = remembered.ended(service, container, asked, self.outage, random);
                 self.incidents.extend(ended);
             }
         }
@@ -146,14 +158,15 @@ impl Memory {
     /// A new wish, or a restart by hand, begins a new page.
     fn forgive(&mut self, desired: &Desired) {
         if self.wished_at.replace(desired.wished_at) != Some(desired.wished_at) {
-            self.services.clear();
+            self.services.values_mut().for_each(Remembered::forgive);
         }
         self.services.retain(|name, _| desired.stack.services.contains_key(name));
         for (name, pinned) in &desired.pinned {
             let remembered = self.services.entry(name.clone()).or_default();
             if remembered.restart_after != pinned.restart_after {
                 let restarts = remembered.restarts;
-                *remembered = Remembered { restarts, ..Remembered::default() };
+                remembered.forgive();
+                remembered.restarts = restarts;
                 remembered.restart_after = pinned.restart_after;
             }
         }
@@ -163,6 +176,13 @@ impl Memory {
     pub fn stopping(&mut self, service: &str, id: &str, why: Option<Diagnosis>) {
         let remembered = self.services.entry(service.to_owned()).or_default();
         remembered.stopped = Some((id.to_owned(), why));
+    }
+
+    /// The process of a container was not ended, although we were about to.
+    pub fn spared(&mut self, service: &str, id: &str) {
+        if let Some(remembered) = self.services.get_mut(service) {
+            remembered.stopped.take_if(|it| it.0 == *id);
+        }
     }
 
     /// What probes said of the process that runs: since when it is ready.
@@ -185,6 +205,17 @@ impl Memory {
         // The same refusal again is no news.
         if let Some(why) = why.filter(|it| before.is_none_or(|before| before.reason != it.reason)) {
             self.incidents.push(Incident::told(service, "", now, why, 0));
+        }
+    }
+
+    /// Forgets what was in the way of steps that are not to be done any more.
+    pub fn clear(&mut self, desired: &Desired, plan: &Plan) {
+        for service in desired.stack.services.values() {
+            if !plan.steps().any(|it| it.serves(service))
+                && let Some(remembered) = self.services.get_mut(&service.name)
+            {
+                remembered.obstacle = None;
+            }
         }
     }
 
@@ -240,8 +271,10 @@ impl Memory {
         let may_start = may_start.filter_map(|(name, it)| Some((name.clone(), it.may_start?)));
         let settles = self.services.iter();
         let settles = settles.filter_map(|(name, it)| Some((name.clone(), it.settles_at?)));
+        let left = self.services.iter().filter(|it| it.1.left);
         Judged {
             may_start: may_start.collect(),
+            left: left.map(|it| it.0.clone()).collect(),
             settles_at: settles.collect(),
             ..Judged::default()
         }
@@ -249,11 +282,18 @@ impl Memory {
 }
 
 impl Remembered {
+    /// What happened does not count any more. The end of a process that we are about to end is
+    /// still ours.
+    fn forgive(&mut self) {
+        let stopped = self.stopped.take().map(|(id, _)| (id, None));
+        *self = Self { stopped, ..Self::default() };
+    }
+
     fn ended(
         &mut self,
         service: &Service,
         container: &Container,
-        since: Option<DateTime<Utc>>,
+        asked: Asked,
         outage: Option<Outage>,
         random: f64,
     ) -> Option<Incident> {
@@ -270,7 +310,8 @@ impl Remembered {
         }
         let stopped = self.stopped.take().filter(|(id, _)| *id == container.id);
         let done = service.one_shot && container.exit_code == 0;
-        let before = container.finished_at <= since || container.started_at < since;
+        let before = container.finished_at <= asked.again.max(Some(asked.at))
+            || container.started_at < asked.again;
         let (why, event) = match stopped {
             Some((_, Some(why))) => (why.clone(), Event::Told(why)),
             Some((_, None)) => return None,
@@ -302,6 +343,7 @@ impl Remembered {
         let (decision, history) = restart::decide(&self.history, end, service.restart, random);
         self.history = history;
         self.failed = matches!(decision, Decision::Failed { .. });
+        self.left = decision == Decision::Leave;
         self.diagnosis = Some(why);
         self.may_start = Some(match decision {
             Decision::Leave | Decision::Failed { retry_at: None, .. } => MayStart::Never,

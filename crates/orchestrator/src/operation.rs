@@ -1,9 +1,14 @@
 //! Long actions on a stack: what kinds there are, and when one has ended. Pure.
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::health::{Health, ServiceHealth};
 use crate::observed::{Container, Observed};
-use crate::reason::Diagnosis;
+use crate::reason::{Diagnosis, Reason};
 use crate::status::Status;
+
+/// An operation that does not end is ended.
+const LASTS_MAX: TimeDelta = TimeDelta::minutes(30);
 
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +102,17 @@ pub fn outcome(kind: Kind, service: &str, health: &Health, observed: &Observed) 
     }
 }
 
+/// How an operation ends that is worked on since `since` and does not come to an end; `told` is
+/// what is in its way.
+#[must_use]
+pub fn overdue(since: DateTime<Utc>, now: DateTime<Utc>, told: &str) -> Option<Outcome> {
+    (now - since > LASTS_MAX).then(|| Outcome::Failed {
+        reason: Reason::StartTimeout.code().to_owned(),
+        message: format!("not done within {} minutes; {told}", LASTS_MAX.num_minutes()),
+        hint: "look at the service that it waits for".to_owned(),
+    })
+}
+
 fn judge<'a>(services: impl Iterator<Item = &'a ServiceHealth> + Clone) -> Option<Outcome> {
     if let Some(failed) = services.clone().find(|it| it.status == Status::Failed) {
         return Some(failure(&failed.name, failed.diagnosis.as_ref()));
@@ -111,4 +127,19 @@ fn failure(service: &str, diagnosis: Option<&Diagnosis>) -> Outcome {
         None => (String::new(), "it has failed".to_owned(), String::new()),
     };
     Outcome::Failed { reason, message: format!("{service}: {message}"), hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_ends_after_half_an_hour_with_what_is_in_its_way() {
+        let since = DateTime::UNIX_EPOCH;
+        assert_eq!(overdue(since, since + LASTS_MAX, "the disk is full"), None);
+        let late = overdue(since, since + LASTS_MAX + TimeDelta::seconds(1), "the disk is full");
+        let Some(Outcome::Failed { reason, message, .. }) = late else { panic!("{late:?}") };
+        assert_eq!(reason, "START_TIMEOUT");
+        assert_eq!(message, "not done within 30 minutes; the disk is full");
+    }
 }

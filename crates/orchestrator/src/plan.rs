@@ -78,6 +78,8 @@ pub struct Judged {
     pub unhealthy: BTreeSet<String>,
     /// When a service that does not run may be started; now, when it is missing here.
     pub may_start: BTreeMap<String, MayStart>,
+    /// Services that ended as their policy has it: they have done their work.
+    pub left: BTreeSet<String>,
     /// From when on a service without probes, which ended lately, counts as ready.
     pub settles_at: BTreeMap<String, DateTime<Utc>>,
     /// Services whose image must not be started now; what runs already goes on.
@@ -111,6 +113,11 @@ pub enum Wait {
     GaveUp,
     /// It is not known what to make it from: the image is missing.
     Image,
+    /// No addresses are free for one of its networks.
+    Addresses {
+        /// The network.
+        network: String,
+    },
     /// Its container is being removed by somebody else.
     Removal,
     /// The scan policy holds its image back.

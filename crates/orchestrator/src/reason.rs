@@ -91,6 +91,10 @@ reasons! {
         "put the secret's value with `commandcenter secret put`";
     NameTaken = "NAME_TAKEN", Retry::Never, "a stranger's object has the name",
         "remove or rename the object; what is not ours is never touched";
+    ContainerGone = "CONTAINER_GONE", Retry::Cleared, "somebody else removes its container",
+        "remove containers with `commandcenter stack` only; this one is made again";
+    InUse = "IN_USE", Retry::Backoff, "somebody else uses it",
+        "remove what the daemon's message names, or disconnect it";
     PortInUse = "PORT_IN_USE", Retry::Backoff, "a port of the host is taken",
         "stop what holds the port, or publish another one";
     NetworkPoolExhausted = "NETWORK_POOL_EXHAUSTED", Retry::Seldom, "no subnet is free",

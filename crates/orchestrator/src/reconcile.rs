@@ -13,6 +13,7 @@ mod fill;
 mod gate;
 mod holder;
 mod lease;
+mod patience;
 mod reaper;
 mod refusal;
 mod secrets;

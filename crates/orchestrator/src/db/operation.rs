@@ -160,27 +160,33 @@ pub async fn append(
     text: &str,
     state: StepState,
 ) -> sqlx::Result<()> {
-    // The row's lock gives steps that end at the same time a number each.
+    let mut tx = pool.begin().await?;
+    // The row's lock gives steps that end at the same time a number each. What comes after it is
+    // a statement of its own: one sees only what was there when it began.
+    let running = sqlx::query(
+        "SELECT FROM orchestrator.operation WHERE id = $1 AND state = 'running' FOR UPDATE",
+    )
+    .bind(id)
+    .fetch_optional(&mut *tx)
+    .await?;
+    if running.is_none() {
+        return Ok(());
+    }
     sqlx::query(
-        "WITH mine AS MATERIALIZED (
-             SELECT id FROM orchestrator.operation
-             WHERE id = $1 AND state = 'running' FOR UPDATE)
-         INSERT INTO orchestrator.operation_step (operation_id, number, service, text, state)
-         SELECT mine.id, n.number, $2, $3, $4
-         FROM mine, LATERAL (
-             SELECT coalesce(max(number), 0) + 1 AS number FROM orchestrator.operation_step
-             WHERE operation_id = mine.id) AS n
-         WHERE n.number <= $5
-         ON CONFLICT DO NOTHING",
+        "INSERT INTO orchestrator.operation_step (operation_id, number, service, text, state)
+         SELECT $1, n.number, $2, $3, $4
+         FROM (SELECT coalesce(max(number), 0) + 1 AS number FROM orchestrator.operation_step
+               WHERE operation_id = $1) AS n
+         WHERE n.number <= $5",
     )
     .bind(id)
     .bind(service)
     .bind(clean(text))
     .bind(state.as_str())
     .bind(STEPS_MAX)
-    .execute(pool)
-    .await
-    .map(drop)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
 }
 
 /// Ends an operation that has not ended.

@@ -99,21 +99,23 @@ pub async fn apply(
     spec: &[u8],
     at: DateTime<Utc>,
 ) -> sqlx::Result<Stack> {
-    let query = format!(
+    let again = "wish = 'running', remove_volumes = false, wished_at = $3, spec = $2, \
+                 applied_at = $3, images = '{}', version = s.version + 1, \
+                 generation = s.generation + (s.spec <> $2)::integer";
+    // An insert draws a number also when there is a row: only a new stack shall take one.
+    let update = format!(
+        "UPDATE orchestrator.stack AS s SET {again} WHERE project_id = $1 RETURNING {COLUMNS}"
+    );
+    let insert = format!(
         "INSERT INTO orchestrator.stack AS s (project_id, wish, wished_at, spec, applied_at)
          VALUES ($1, 'running', $3, $2, $3)
-         ON CONFLICT (project_id) DO UPDATE
-             SET wish = 'running', remove_volumes = false, wished_at = $3, spec = $2,
-                 applied_at = $3, images = '{{}}', version = s.version + 1,
-                 generation = s.generation + (s.spec <> $2)::integer
-         RETURNING {COLUMNS}"
+         ON CONFLICT (project_id) DO UPDATE SET {again} RETURNING {COLUMNS}"
     );
-    sqlx::query_as(sqlx::AssertSqlSafe(query))
-        .bind(project)
-        .bind(spec)
-        .bind(at)
-        .fetch_one(conn)
-        .await
+    let query = |text| sqlx::query_as(sqlx::AssertSqlSafe(text)).bind(project).bind(spec).bind(at);
+    match query(update).fetch_optional(&mut *conn).await? {
+        Some(row) => Ok(row),
+        None => query(insert).fetch_one(conn).await,
+    }
 }
 
 /// Wants something else of the stack; `None` when there is none.
@@ -145,7 +147,7 @@ pub async fn wish(
         .await
 }
 
-/// Wants new processes of these services.
+/// Wants new processes of these services; `None` when there is no stack that shall run.
 ///
 /// # Errors
 /// Of the database.
@@ -159,7 +161,7 @@ pub async fn restart(
     let query = format!(
         "UPDATE orchestrator.stack
          SET restart_after = restart_after || $2, version = version + 1
-         WHERE project_id = $1 RETURNING {COLUMNS}"
+         WHERE project_id = $1 AND wish = 'running' RETURNING {COLUMNS}"
     );
     sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(project)

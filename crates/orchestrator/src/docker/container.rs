@@ -111,7 +111,7 @@ impl Client {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
         let stopped = self
-            .call("stop container", grace + STOP_TIMEOUT, async |it| {
+            .call_slow("stop container", grace + STOP_TIMEOUT, async |it| {
                 it.stop_container(id, Some(options)).await
             })
             .await;

@@ -23,7 +23,10 @@ pub enum Error {
         why: String,
     },
     /// No answer in time; whether it was done is not known.
-    #[error("the Docker daemon did not answer {what} within {} s", .after.as_secs())]
+    #[error(
+        "the Docker daemon did not answer {what} within {} s; check how busy its host is",
+        .after.as_secs()
+    )]
     Timeout {
         /// The call.
         what: &'static str,
@@ -31,12 +34,14 @@ pub enum Error {
         after: Duration,
     },
     /// It did not answer lately, and is not asked for a while.
-    #[error("the Docker daemon did not answer lately and is not asked for {what} now")]
+    #[error("the Docker daemon is not asked for {what} for a while, as it did not answer: {why}")]
     Open {
         /// The call.
         what: &'static str,
         /// When it is asked again.
         retry_after: Duration,
+        /// What was wrong last.
+        why: String,
     },
     /// The Engine is older than what we need.
     #[error(
@@ -93,13 +98,7 @@ impl Error {
     /// Whether the daemon itself is the trouble, and not what was asked of it.
     #[must_use]
     pub fn is_transport(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable { .. }
-                | Self::Timeout { .. }
-                | Self::Open { .. }
-                | Self::TooOld { .. }
-        )
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Open { .. })
     }
 
     /// What went wrong in a word, for metrics.

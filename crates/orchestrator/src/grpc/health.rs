@@ -6,15 +6,17 @@ use std::time::Duration;
 use chassis::caller::{Caller, Role};
 use chrono::Utc;
 use database::failure;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use proto::orchestrator::v1;
-use proto::{Failure, ProjectId};
+use proto::{Failure, ProjectId, Reason};
 use tokio_stream::wrappers::WatchStream;
+use tonic::Status;
 
 use super::stacks::{find, no_stack, permit};
 use super::{Answers, wire};
-use crate::app::{App, Project};
+use crate::app::App;
 use crate::db;
+use crate::health::Health;
 use crate::plan::Wish;
 
 /// How long an answer waits for the first look at a stack.
@@ -44,14 +46,44 @@ pub(super) async fn watch(
 ) -> Result<Answers<v1::StackHealth>, Failure> {
     let project = permit(&caller, &request.project_id, Role::Viewer)?;
     is_removed(app, project).await?;
-    let place: Arc<Project> = app.project(project);
-    let changes = WatchStream::new(place.health.subscribe());
-    let answers = changes.map(move |it| {
-        // The place lives as long as somebody watches it.
-        let _place = &place;
-        Ok(it.map_or_else(|| unknown(project), |it| wire::health(&it)))
-    });
-    Ok(Box::pin(answers))
+    let changes = WatchStream::new(app.project(project).health.subscribe());
+    let watching = Watching { changes, place: Place { app: app.clone(), project } };
+    Ok(Box::pin(stream::unfold(watching, Watching::next)))
+}
+
+/// A watch goes on when its stack is removed, and shows the one that comes after it.
+struct Watching {
+    // First, so that nobody watches when the place is left.
+    changes: WatchStream<Option<Arc<Health>>>,
+    place: Place,
+}
+
+/// Where the health of a project is shown, also while it has no stack.
+struct Place {
+    app: Arc<App>,
+    project: ProjectId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.app.leave(self.project);
+    }
+}
+
+impl Watching {
+    async fn next(mut self) -> Option<(Result<v1::StackHealth, Status>, Self)> {
+        let Place { app, project } = &self.place;
+        let answer = match self.changes.next().await? {
+            Some(health) => wire::health(&health),
+            None => match is_removed(app, *project).await {
+                Ok(false) => unknown(*project),
+                Ok(true) => removed_stack(*project),
+                Err(failure) if failure.reason == Reason::NotFound => removed_stack(*project),
+                Err(failure) => return Some((Err(failure.into()), self)),
+            },
+        };
+        Some((Ok(answer), self))
+    }
 }
 
 pub(super) async fn resources(

@@ -8,7 +8,7 @@ use chrono::Utc;
 use database::failure;
 use prost::Message as _;
 use proto::orchestrator::v1;
-use proto::{Failure, ProjectId};
+use proto::{Failure, ProjectId, Reason};
 use sqlx::PgConnection;
 
 use super::wire;
@@ -97,7 +97,8 @@ pub(super) async fn restart(
     request: v1::RestartStackRequest,
 ) -> Result<v1::Operation, Failure> {
     let project = permit(&caller, &request.project_id, Role::Operator)?;
-    let (_, stack) = find(app, project).await?;
+    let (row, stack) = find(app, project).await?;
+    shall_run(&row)?;
     let services: Vec<String> = stack.services.into_keys().collect();
     again(app, &caller, project, Kind::Restart, &services).await
 }
@@ -108,7 +109,8 @@ pub(super) async fn restart_service(
     request: v1::RestartServiceRequest,
 ) -> Result<v1::Operation, Failure> {
     let project = permit(&caller, &request.project_id, Role::Operator)?;
-    let (_, stack) = find(app, project).await?;
+    let (row, stack) = find(app, project).await?;
+    shall_run(&row)?;
     if !stack.services.contains_key(&request.service) {
         let names: Vec<&str> = stack.services.keys().map(String::as_str).collect();
         let message = format!(
@@ -131,9 +133,25 @@ async fn again(
     let service = if kind == Kind::RestartService { &*services[0] } else { "" };
     let new = New { kind, service, actor: &caller.name };
     operate(app, project, new, async |conn| {
-        db::stack::restart(conn, project, services, Utc::now()).await.map_err(failure)
+        let row = db::stack::restart(conn, project, services, Utc::now()).await.map_err(failure)?;
+        // Somebody stopped or removed it meanwhile.
+        row.map(Some).ok_or_else(stopped)
     })
     .await
+}
+
+/// Of a stack that shall not run, nothing is restarted.
+fn shall_run(row: &Row) -> Result<(), Failure> {
+    match row.wish() {
+        Wish::Running => Ok(()),
+        Wish::Stopped => Err(stopped()),
+        Wish::Removed { .. } => Err(no_stack(row.project_id)),
+    }
+}
+
+fn stopped() -> Failure {
+    let message = "the stack is stopped: start it with `commandcenter stack start`";
+    Failure::new(Reason::Conflict, message)
 }
 
 /// Commits a wish with its operation, and wakes whoever reconciles.

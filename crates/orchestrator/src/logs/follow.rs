@@ -10,7 +10,7 @@ use futures::{Stream, stream};
 use proto::{Failure, Reason};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::cursor::Cursor;
 use super::project::{FOLLOWERS_MAX, Project, Service};
@@ -37,6 +37,8 @@ pub(super) struct Follower {
     changes: watch::Receiver<bool>,
     /// How far it is behind: what it is told depends on whether it had caught up before.
     caught_up: bool,
+    /// When it was last told something.
+    sent: Instant,
     _permits: Vec<OwnedSemaphorePermit>,
 }
 
@@ -70,7 +72,8 @@ impl Follower {
         let permits = services.iter().map(permit).collect::<Result<_, _>>()?;
         let place = query.after.clone().map_or(Place::Start, Place::After);
         let changes = project.changes();
-        Ok(Self { project, query, place, changes, caught_up: false, _permits: permits })
+        let (caught_up, sent) = (false, Instant::now());
+        Ok(Self { project, query, place, changes, caught_up, sent, _permits: permits })
     }
 
     /// The batches; an empty one only says that we are there.
@@ -90,10 +93,13 @@ impl Follower {
             let first = matches!(self.place, Place::Start);
             let batch = self.read().await?;
             if !batch.is_empty() || first {
+                self.sent = Instant::now();
                 return Ok(Some(batch));
             }
-            // The project holds the sender, and we hold the project.
-            if timeout(KEEPALIVE, self.changes.changed()).await.is_err() {
+            // The project holds the sender, and we hold the project. What is announced is perhaps
+            // nothing that is asked for: the pause is since the last batch.
+            if timeout_at(self.sent + KEEPALIVE, self.changes.changed()).await.is_err() {
+                self.sent = Instant::now();
                 return Ok(Some(Vec::new()));
             }
         }

@@ -48,7 +48,7 @@ impl Project {
             let name = entry?.file_name();
             if let Some(name) = name.to_str().filter(|name| is_name(name)) {
                 let service = open(folder, name)?;
-                service.timeline.seal_rest()?;
+                service.timeline.seal_rest();
                 services.insert(service.name.clone(), service);
             }
         }

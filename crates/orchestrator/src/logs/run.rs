@@ -151,7 +151,11 @@ impl Logs {
         for entry in fs::read_dir(folder).map_err(disk)? {
             let name = entry.map_err(disk)?.file_name();
             if let Some(id) = name.to_str().and_then(|name| name.parse().ok()) {
-                services.extend(self.project(id)?.services());
+                match self.project(id) {
+                    Ok(project) => services.extend(project.services()),
+                    // The others are kept within their limits all the same.
+                    Err(error) => tracing::warn!(%error, project = %id, "a log cannot be opened"),
+                }
             }
         }
         for service in &services {
@@ -160,16 +164,16 @@ impl Logs {
         let mut total: u64 = services.iter().map(|it| it.timeline.bytes()).sum();
         // Of all services, the oldest goes first, one segment at a time.
         while total > *total_bytes_max {
-            let oldest = services
-                .iter()
-                .filter_map(|it| Some((it.timeline.oldest()?, it)))
-                .min_by_key(|it| it.0);
-            let Some((_, service)) = oldest else { break };
-            let removed = service.timeline.retain(service.timeline.bytes() - 1, before);
+            let oldest = services.iter().enumerate();
+            let oldest = oldest.filter_map(|(at, it)| Some((it.timeline.oldest()?, at))).min();
+            let Some((_, at)) = oldest else { break };
+            let timeline = &services[at].timeline;
+            let removed = timeline.retain(timeline.bytes().saturating_sub(1), before);
             if removed == 0 {
-                break;
+                // Its oldest segment is being sealed now.
+                services.swap_remove(at);
             }
-            total -= removed;
+            total = total.saturating_sub(removed);
         }
         Ok(())
     }

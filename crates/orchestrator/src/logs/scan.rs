@@ -63,7 +63,7 @@ pub(super) fn forward(snapshot: &Snapshot, after: u64, filter: &Filter, limit: L
                     found.push(gap);
                 }
             }
-            Stretch::Segment { next, .. } if next <= after + 1 => {}
+            Stretch::Segment { next, .. } if next <= after.saturating_add(1) => {}
             Stretch::Segment { oldest, newest, .. } if !filter.overlaps(oldest, newest) => {}
             segment => forward_segment(snapshot, &segment, after, filter, &mut found),
         }
@@ -91,7 +91,7 @@ fn forward_segment(
     };
     let mut raw = Vec::new();
     for block in &reader.blocks {
-        let past = block.first + u64::from(block.records) <= after + 1;
+        let past = block.first + u64::from(block.records) <= after.saturating_add(1);
         if past || !filter.may_admit(block) {
             continue;
         }
@@ -186,14 +186,14 @@ fn stretches(snapshot: &Snapshot, after: u64) -> Vec<Stretch> {
     let (oldest, newest) = snapshot.index.times().unwrap_or((i64::MAX, i64::MIN));
     let (base, next) = (snapshot.base, snapshot.index.next);
     let active = Stretch::Segment { base, next, oldest, newest };
-    let start = snapshot.closed.partition_point(|it| it.next <= after + 1);
+    let start = snapshot.closed.partition_point(|it| it.next <= after.saturating_add(1));
     let closed = snapshot.closed[start..].iter().map(|it| {
         let (base, next, oldest, newest) = (it.base, it.next, it.oldest, it.newest);
         Stretch::Segment { base, next, oldest, newest }
     });
     let mut all = Vec::new();
     // Whoever goes on from a number is told of what was removed since; others are not.
-    let mut before = (after > 0).then_some((after + 1, 0));
+    let mut before = (after > 0).then_some((after.saturating_add(1), 0));
     for stretch in closed.chain([active]) {
         if let Stretch::Segment { base, next, oldest, newest } = stretch {
             if let Some((expected, at)) = before

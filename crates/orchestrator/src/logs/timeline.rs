@@ -4,7 +4,7 @@
 //! or a tail that was cut off and repaired, after which numbers go on far beyond it. So a gap on
 //! disk needs no record of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -42,6 +42,8 @@ pub struct Timeline {
 #[derive(Debug)]
 struct State {
     closed: Arc<Vec<Closed>>,
+    /// Segments that are being sealed: both of their forms are on disk.
+    sealing: BTreeSet<u64>,
     active: Active,
 }
 
@@ -102,7 +104,7 @@ impl Timeline {
             Some((base, index)) => Active { file: append_to(folder, base)?, base, index },
             None => begin(folder, if torn { next + JUMP } else { next }, points)?,
         };
-        let state = State { closed: Arc::new(closed), active };
+        let state = State { closed: Arc::new(closed), sealing: BTreeSet::new(), active };
         Ok(Self { folder: folder.to_owned(), state: Mutex::new(state) })
     }
 
@@ -146,8 +148,11 @@ impl Timeline {
     }
 
     fn seal(&self, base: u64, index: &Index) -> io::Result<()> {
-        let bytes = segment::seal(&self.folder, base, index)?;
+        self.state().sealing.insert(base);
+        let sealed = segment::seal(&self.folder, base, index);
         let mut state = self.state();
+        state.sealing.remove(&base);
+        let bytes = sealed?;
         let closed = Arc::make_mut(&mut state.closed);
         if let Some(it) = closed.iter_mut().find(|it| it.base == base) {
             (it.bytes, it.sealed) = (bytes, true);
@@ -155,15 +160,18 @@ impl Timeline {
         Ok(())
     }
 
-    /// Seals what a crash left plain. Takes some 20 ms for each.
-    pub(super) fn seal_rest(&self) -> io::Result<()> {
+    /// Seals what a crash or a full disk left plain. Takes some 20 ms for each. What cannot be
+    /// sealed now stays as it is and can be read all the same.
+    pub(super) fn seal_rest(&self) {
         let plain: Vec<u64> =
             self.state().closed.iter().filter(|it| !it.sealed).map(|it| it.base).collect();
         for base in plain {
-            let (index, _) = segment::open_plain(&self.folder, base)?;
-            self.seal(base, &index)?;
+            let opened = segment::open_plain(&self.folder, base);
+            if let Err(error) = opened.and_then(|(index, _)| self.seal(base, &index)) {
+                let folder = self.folder.display();
+                tracing::warn!(%folder, base, %error, "log segment not sealed");
+            }
         }
-        Ok(())
     }
 
     /// Where the stream of a container goes on.
@@ -199,7 +207,8 @@ impl Timeline {
             let mut total: u64 =
                 state.closed.iter().map(|it| it.bytes).sum::<u64>() + state.active.index.end;
             let old = state.closed.iter().take_while(|it| {
-                let goes = it.sealed && (total > bytes_max || it.newest < before);
+                let free = !state.sealing.contains(&it.base);
+                let goes = free && (total > bytes_max || it.newest < before);
                 total -= if goes { it.bytes } else { 0 };
                 goes
             });
@@ -207,7 +216,8 @@ impl Timeline {
             removed.extend(Arc::make_mut(&mut state.closed).drain(..count));
         }
         for it in &removed {
-            if let Err(error) = fs::remove_file(segment::sealed_path(&self.folder, it.base)) {
+            let path = if it.sealed { segment::sealed_path } else { segment::plain_path };
+            if let Err(error) = fs::remove_file(path(&self.folder, it.base)) {
                 tracing::warn!(folder = %self.folder.display(), %error, "old log not removed");
             }
         }

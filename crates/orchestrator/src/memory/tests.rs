@@ -242,3 +242,73 @@ fn what_ended_while_the_daemon_was_away_is_started_at_once_and_not_charged() {
         assert!(memory.judged().may_start.contains_key("web"));
     }
 }
+
+#[test]
+fn an_end_after_an_unchanged_apply_is_judged() {
+    let mut asked = desired();
+    asked.wished_at = time(5);
+    for policy in [RestartPolicy::Always, RestartPolicy::Never] {
+        asked.stack.services.get_mut("web").expect("it is there").restart.policy = policy;
+        let mut memory = Memory::default();
+        memory.look(&desired(), &running(1), 0.5);
+        memory.look(&asked, &running(1), 0.5);
+        // Its process began before the apply, and ends after it.
+        memory.look(&asked, &ended(1, 9), 0.5);
+        assert_eq!((memory.take_incidents().len(), memory.of("web").history.ends), (1, 1));
+        let may_start = memory.judged().may_start["web"];
+        assert_ne!(may_start, MayStart::Now);
+        assert_eq!(may_start == MayStart::Never, policy == RestartPolicy::Never);
+    }
+    // What had ended before did not fail, nor did what a restart by hand ends.
+    let mut memory = Memory::default();
+    memory.look(&asked, &ended(1, 5), 0.5);
+    asked.pinned.get_mut("web").expect("it is there").restart_after = Some(time(7));
+    memory.look(&asked, &ended(6, 9), 0.5);
+    assert!(memory.take_incidents().is_empty() && memory.judged().may_start.is_empty());
+}
+
+#[test]
+fn a_stop_that_is_under_way_when_the_wish_changes_is_still_ours() {
+    let mut memory = Memory::default();
+    memory.look(&desired(), &running(1), 0.5);
+    memory.stopping("web", "c1", Some(Diagnosis::new(Reason::Unhealthy, "unwell")));
+    let mut asked = desired();
+    asked.wished_at = time(5);
+    memory.look(&asked, &ended(1, 9), 0.5);
+    assert!(memory.take_incidents().is_empty() && memory.judged().may_start.is_empty());
+    // One that was not carried out excuses no crash.
+    memory.stopping("web", "c1", None);
+    memory.spared("web", "c1");
+    memory.look(&asked, &ended(10, 11), 0.5);
+    assert_eq!(memory.take_incidents().len(), 1);
+}
+
+#[test]
+fn an_end_that_the_policy_takes_for_success_is_no_failure() {
+    let (mut desired, mut memory) = (desired(), Memory::default());
+    desired.stack.services.get_mut("web").expect("it is there").restart.policy =
+        RestartPolicy::OnFailure;
+    let mut observed = ended(1, 2);
+    observed.containers[0].exit_code = 0;
+    observed.containers[0].limits = plan::limits(service().resources);
+    memory.look(&desired, &observed, 0.5);
+    memory = reread(&memory);
+    assert!(memory.of("web").left && !memory.of("web").failed);
+    let judged = memory.judged();
+    assert!(judged.left.contains("web"));
+    let plan = plan::plan(&desired, &observed, &judged, time(3));
+    assert!(plan.is_empty() && plan.waits.is_empty(), "it is left as it is: {plan}");
+    memory.look(&desired, &running(4), 0.5);
+    assert!(memory.judged().left.is_empty(), "its owner started it again");
+}
+
+#[test]
+fn what_was_in_the_way_of_a_step_that_is_not_planned_any_more_is_forgotten() {
+    let (desired, mut memory) = (desired(), Memory::default());
+    memory.obstructed("web", Some(Diagnosis::new(Reason::NameTaken, "taken")), time(1));
+    let step = plan::Step::CreateContainer { service: "web".to_owned() };
+    memory.clear(&desired, &Plan { stages: vec![vec![step]], ..Plan::default() });
+    assert!(memory.of("web").obstacle.is_some());
+    memory.clear(&desired, &Plan::default());
+    assert_eq!(memory.of("web").obstacle, None);
+}

@@ -67,8 +67,12 @@ pub(super) fn remove(container: &Container) -> Step {
 
 pub(super) fn decide(work: &mut Work, service: &Service, scene: &Scene<'_>) {
     let Some(pinned) = scene.desired.pinned.get(&service.name) else {
-        return unpinned(work, service, scene);
+        // What there is is left alone, running or not.
+        return work.wait(service, Wait::Image);
     };
+    if let Some(network) = unaddressed(service, scene) {
+        return work.wait(service, Wait::Addresses { network });
+    }
     let current = current(scene.observed, &service.name, &pinned.hash);
     let held = scene.judged.held.contains(&service.name);
     if current.is_none() && held {
@@ -89,11 +93,12 @@ pub(super) fn decide(work: &mut Work, service: &Service, scene: &Scene<'_>) {
     }
 }
 
-/// The image is not known: what is there is left alone, running or not.
-fn unpinned(work: &mut Work, service: &Service, scene: &Scene<'_>) {
-    if !scene.observed.of(&service.name).any(Container::is_up) {
-        work.wait(service, Wait::Image);
-    }
+/// A network of the service that is not there and cannot be made.
+fn unaddressed(service: &Service, scene: &Scene<'_>) -> Option<String> {
+    let Scene { desired, observed, .. } = scene;
+    let lacks =
+        |name: &String| !desired.subnets.contains_key(name) && observed.network(name).is_none();
+    service.networks.iter().map(|it| &it.network).find(|it| lacks(it)).cloned()
 }
 
 /// The container that is the service: one that runs before one that does not, then the newest.
@@ -143,7 +148,7 @@ fn keep(
         if !asked {
             return; // The restart policy decides once it has ended.
         }
-    } else if is_completed(service, container) && !asked {
+    } else if is_completed(service, container, scene) && !asked {
         return;
     }
     match may_start(service, scene) {
@@ -157,9 +162,10 @@ fn keep(
     }
 }
 
-/// A service that ends by design has done its work.
-pub(super) fn is_completed(service: &Service, container: &Container) -> bool {
-    service.one_shot && container.has_ended() && container.exit_code == 0
+/// A service that ends by design, or as its policy has it, has done its work.
+fn is_completed(service: &Service, container: &Container, scene: &Scene<'_>) -> bool {
+    let may_end = service.one_shot || scene.judged.left.contains(&service.name);
+    may_end && container.has_ended() && container.exit_code == 0
 }
 
 /// Somebody wants a new process: the owner, or a dependency that was restarted.
@@ -198,7 +204,7 @@ fn is_met(dependency: &Dependency, scene: &Scene<'_>) -> bool {
     };
     let container = container_of(name, scene);
     let reached = container.is_some_and(|it| match dependency.condition {
-        Condition::Started => it.is_up() || is_completed(service, it),
+        Condition::Started => it.is_up() || is_completed(service, it, scene),
         Condition::Healthy => is_ready(service, it, scene),
         Condition::Completed => it.has_ended() && it.exit_code == 0,
     });
@@ -217,7 +223,7 @@ fn is_ready(service: &Service, container: &Container, scene: &Scene<'_>) -> bool
     let (name, judged) = (&service.name, scene.judged);
     let settled = || judged.settles_at.get(name).is_none_or(|at| *at <= scene.now);
     let ready = || if is_probed(service) { judged.ready.contains(name) } else { settled() };
-    is_completed(service, container) || (container.state == State::Running && ready())
+    is_completed(service, container, scene) || (container.state == State::Running && ready())
 }
 
 fn container_of<'a>(service: &'a str, scene: &Scene<'a>) -> Option<&'a Container> {

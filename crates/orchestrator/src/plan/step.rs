@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use crate::observed::Limits;
-use crate::spec::Attachment;
+use crate::spec::{Attachment, MountKind, Service, Stack};
 
 /// One call of the Engine's API. Objects that are there are named by id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,35 @@ impl Step {
             | Self::CreateNetwork { .. }
             | Self::CreateVolume { .. } => "",
         }
+    }
+
+    /// Whether a service cannot become what it shall be before it is done.
+    #[must_use]
+    pub fn serves(&self, service: &Service) -> bool {
+        match self {
+            Self::RemoveNetwork { network, .. } | Self::CreateNetwork { network, .. } => {
+                service.networks.iter().any(|it| it.network == *network)
+            }
+            Self::CreateVolume { volume } => {
+                let is = |kind: &MountKind| matches!(kind, MountKind::Volume(it) if it == volume);
+                service.mounts.iter().any(|it| is(&it.kind))
+            }
+            _ => self.service() == service.name,
+        }
+    }
+
+    /// Whether a step that comes later must wait until this one is done.
+    #[must_use]
+    pub fn holds_up(&self, later: &Self, stack: &Stack) -> bool {
+        let networks = match (self, later) {
+            (Self::RemoveNetwork { network, .. }, Self::CreateNetwork { network: it, .. }) => {
+                network == it
+            }
+            _ => false,
+        };
+        let same = !self.service().is_empty() && self.service() == later.service();
+        let service = stack.services.get(later.service());
+        networks || same || service.is_some_and(|it| self.serves(it))
     }
 }
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::observed::State;
-use crate::spec::Dependency;
+use crate::spec::{Dependency, Mount, MountKind};
 use world::{World, desired, hash, now, service};
 
 /// Rounds after which a world without failures must be as desired: stop, remove, create, connect
@@ -254,8 +254,58 @@ fn a_service_whose_image_is_missing_is_left_alone() {
     world.settle(ROUNDS_MAX);
     world.desired.pinned.remove("postgres");
     check(&world, "");
+    // That the old one runs does not mean that the new one does.
+    assert_eq!(world.plan().waits["postgres"], Wait::Image);
     world.observed.containers.clear();
     assert_eq!(world.plan().waits["postgres"], Wait::Image);
+}
+
+#[test]
+fn a_service_waits_for_the_addresses_of_its_network() {
+    let mut world = chain();
+    let subnets = std::mem::take(&mut world.desired.subnets);
+    check(&world, "1. create the volume data");
+    let network = "main".to_owned();
+    assert_eq!(world.plan().waits["postgres"], Wait::Addresses { network });
+    world.desired.subnets = subnets;
+    world.settle(ROUNDS_MAX);
+    // Whose network is there needs no addresses.
+    world.desired.subnets.clear();
+    check(&world, "");
+    assert!(world.plan().waits.is_empty());
+}
+
+#[test]
+fn a_step_that_is_not_done_holds_up_only_those_that_need_it() {
+    let mut web = service("web");
+    web.mounts = vec![Mount {
+        kind: MountKind::Volume("data".to_owned()),
+        target: "/data".to_owned(),
+        read_only: false,
+    }];
+    let stack = desired([web, service("other")]).stack;
+    let service = |it: &str| it.to_owned();
+    let create = |it: &str| Step::CreateContainer { service: service(it) };
+    let (network, internal) = (|it: &str| it.to_owned(), false);
+    let subnet = "10.0.0.0/28".parse().expect("a network");
+    let make = |it: &str| Step::CreateNetwork { network: network(it), internal, subnet };
+    let remove = |it: &str| Step::RemoveNetwork { network: network(it), id: "n1".to_owned() };
+    let volume = Step::CreateVolume { volume: "data".to_owned() };
+    let cases = [
+        (create("web"), Step::Start { service: service("web"), id: "c1".to_owned() }, true),
+        (create("web"), create("other"), false),
+        (make("main"), create("other"), true),
+        (make("edge"), create("other"), false),
+        (remove("main"), make("main"), true),
+        // A network that nobody needs any more is in nobody's way.
+        (remove("gone"), make("main"), false),
+        (remove("gone"), create("web"), false),
+        (volume.clone(), create("web"), true),
+        (volume, create("other"), false),
+    ];
+    for (first, later, waits) in cases {
+        assert_eq!(first.holds_up(&later, &stack), waits, "{first}; then {later}");
+    }
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub struct Probers {
 
 struct Running {
     started_at: DateTime<Utc>,
+    probes: Probes,
     address: watch::Sender<Option<IpAddr>>,
     state: watch::Receiver<Snapshot>,
     task: AbortHandle,
@@ -48,7 +49,7 @@ impl fmt::Debug for Probers {
 
 impl Probers {
     /// Asks a container that runs since `started_at`; does nothing when it does so already. After
-    /// each start everything begins anew. A container that is paused is not to be asked: leave it
+    /// each start, and with other probes, everything begins anew. A container that is paused is not to be asked: leave it
     /// out of [`retain`](Self::retain).
     pub fn follow(
         &mut self,
@@ -58,7 +59,8 @@ impl Probers {
         redact: Redact,
     ) {
         let container = target.container.clone();
-        if let Some(same) = self.running.get(&container).filter(|it| it.started_at == started_at) {
+        let same = |it: &&Running| it.started_at == started_at && it.probes == *probes;
+        if let Some(same) = self.running.get(&container).filter(same) {
             // A network that it left and joined again may have given it another.
             same.address.send_replace(target.address);
             return;
@@ -69,7 +71,8 @@ impl Probers {
         let address = watch::Sender::new(target.address);
         let asking = Asking { target, address: address.subscribe(), redact };
         let work = run(machine, asking, sender, self.changed.clone());
-        let running = Running { started_at, address, state, task: self.tasks.spawn(work) };
+        let task = self.tasks.spawn(work);
+        let running = Running { started_at, probes: probes.clone(), address, state, task };
         if let Some(before) = self.running.insert(container, running) {
             before.task.abort();
         }
@@ -171,5 +174,49 @@ fn publish(machine: &Machine, state: &watch::Sender<Snapshot>, changed: &Notify)
     state.send_replace(snapshot);
     if turned {
         changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::docker::Client;
+    use crate::spec::{Check, Probe};
+    use crate::status::Health;
+
+    fn readiness(port: u16) -> Probes {
+        let readiness = Probe {
+            check: Check::Tcp(port),
+            period: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            failures: 2,
+            successes: 1,
+            deadline: Duration::from_secs(60),
+        };
+        Probes { readiness: Some(readiness), ..Probes::default() }
+    }
+
+    #[tokio::test]
+    async fn other_probes_begin_anew_and_the_same_go_on() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let open = readiness(listener.local_addr().expect("it is bound").port());
+        let mut probers = Probers::default();
+        let follow = |probers: &mut Probers, probes: &Probes| {
+            let target = Target {
+                container: "c1".to_owned(),
+                address: Some(Ipv4Addr::LOCALHOST.into()),
+                docker: Client::new("/nowhere".into()),
+            };
+            let redact: Redact = Arc::new(str::to_owned);
+            probers.follow(target, probes, DateTime::UNIX_EPOCH, redact);
+            probers.snapshot("c1").expect("it is followed")
+        };
+        follow(&mut probers, &open);
+        probers.changed().notified().await;
+        assert_eq!(follow(&mut probers, &open).health, Health::Ready);
+        let anew = follow(&mut probers, &readiness(1));
+        assert_eq!((anew.health, anew.answers.len()), (Health::Starting, 0));
     }
 }

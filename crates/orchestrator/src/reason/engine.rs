@@ -6,7 +6,7 @@
 use super::Reason;
 
 /// What a message holds, and what that means; the first that fits counts.
-const WORDS: [(&str, Reason); 25] = [
+const WORDS: [(&str, Reason); 30] = [
     ("no space left on device", Reason::DiskFull),
     ("disk quota exceeded", Reason::DiskFull),
     ("no such image", Reason::ImageNotFound),
@@ -22,6 +22,11 @@ const WORDS: [(&str, Reason); 25] = [
     ("all predefined address pools", Reason::NetworkPoolExhausted),
     ("pool overlaps with other one", Reason::NetworkPoolExhausted),
     ("is already in use by container", Reason::NameTaken),
+    ("no such container", Reason::ContainerGone),
+    ("marked for removal", Reason::ContainerGone),
+    ("removal of container", Reason::ContainerGone),
+    ("has active endpoints", Reason::InUse),
+    ("volume is in use", Reason::InUse),
     ("unable to find user", Reason::UserUnknown),
     ("no matching entries in passwd file", Reason::UserUnknown),
     ("invalid mount config", Reason::MountInvalid),
@@ -140,6 +145,23 @@ mod tests {
                 "failed to chown /var/lib/docker/volumes/x: operation not permitted".to_owned(),
                 Reason::VolumePermission,
             ),
+            (404, "No such container: 9181".to_owned(), Reason::ContainerGone),
+            (
+                409,
+                "container is marked for removal and cannot be started".to_owned(),
+                Reason::ContainerGone,
+            ),
+            (
+                409,
+                "removal of container 9181 is already in progress".to_owned(),
+                Reason::ContainerGone,
+            ),
+            (
+                403,
+                "error while removing network: network main id 91 has active endpoints".to_owned(),
+                Reason::InUse,
+            ),
+            (409, "remove data: volume is in use - [9181]".to_owned(), Reason::InUse),
             (404, "network nonet not found".to_owned(), Reason::DaemonRefused),
             (500, "context deadline exceeded".to_owned(), Reason::DaemonFailed),
         ];

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Shutdown;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use proto::ProjectId;
 use tokio::time::Instant;
 
 use super::desire::{self, Known};
-use super::execute::Executor;
+use super::execute::{Done, Executor};
 use super::failures::Failures;
-use super::refusal::Refusal;
+use super::patience::Patience;
 use super::secrets::Secrets;
 use crate::app::{App, Project};
 use crate::db;
@@ -24,18 +24,16 @@ use crate::docker;
 use crate::memory::{Memory, Stored};
 use crate::observe::observe;
 use crate::observed::Observed;
-use crate::plan::{Desired, Plan, Step, Wish, plan};
+use crate::plan::{Desired, Plan, Wish, plan};
 use crate::probe::Probers;
 use crate::spec::Stack;
+use outcome::is_open;
 
 /// Events that come within this time are one.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
 /// While the daemon does not answer; asking it costs nothing, as the breaker answers.
 const UNREACHABLE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// While something that was refused is tried again: 1, 2, 4 .. 60 s.
-const REFUSED_MAX: Duration = Duration::from_secs(60);
 
 /// Looks in a row that each found something to do; after that it is taken slowly.
 const BUSY_MAX: u32 = 100;
@@ -51,16 +49,20 @@ pub(super) struct Actor {
     secrets: Secrets,
     probers: Probers,
     failures: Failures,
+    /// Since when this stack is looked after.
+    began: DateTime<Utc>,
+    /// What was last in the way of the operation.
+    told: String,
+    /// Steps that are tried again later.
+    patience: Patience,
     /// Whether we are the one that acts; the others only look on.
     acts: bool,
     /// The database did not answer when it was last asked.
     away: bool,
     /// What of the memory is in the database; `None`: not known.
     saved: Option<Stored>,
-    /// Plans in a row that had something to do.
+    /// Plans in a row of which something was done.
     busy: u32,
-    /// Plans in a row of which something was refused.
-    refused: u32,
 }
 
 /// What follows a look.
@@ -69,7 +71,7 @@ enum Next {
     Again,
     /// A look after this time, or when something happens.
     Wait(Duration),
-    /// A look after this time, whatever happens, unless the owner wants something else.
+    /// A look after this time, which is short, whatever happens.
     Hold(Duration),
     /// Nothing is left of the stack.
     End,
@@ -88,11 +90,13 @@ impl Actor {
             secrets: Secrets::default(),
             probers: Probers::default(),
             failures: Failures::default(),
+            began: Utc::now(),
+            told: String::new(),
+            patience: Patience::default(),
             acts: false,
             away: false,
             saved: None,
             busy: 0,
-            refused: 0,
         }
     }
 
@@ -111,7 +115,10 @@ impl Actor {
                 Next::Hold(pause) => (pause, true),
                 Next::End => {
                     self.failures.finish().await;
-                    return self.app.forget(self.id);
+                    self.app.usage.retain(self.id, |_| false);
+                    let (app, id) = (self.app.clone(), self.id);
+                    drop(self);
+                    return app.forget(id);
                 }
             };
             tokio::select! {
@@ -136,6 +143,7 @@ impl Actor {
                     self.memory.lost(Utc::now());
                 }
                 self.publish_unknown(&told);
+                self.told = told;
                 Next::Wait(UNREACHABLE_INTERVAL)
             }
         }
@@ -143,7 +151,11 @@ impl Actor {
 
     async fn round(&mut self) -> anyhow::Result<Next> {
         let operation = self.read().await;
-        let Some(row) = self.row.clone() else { return Ok(Next::End) };
+        let Some(row) = self.row.clone() else {
+            // Not to know what is wished does not mean that nothing is.
+            return Ok(if self.away { Next::Wait(UNREACHABLE_INTERVAL) } else { Next::End });
+        };
+        let operation = self.expire(operation).await;
         let stack = self.stack(&row)?;
         let naming = self.app.naming(self.id);
         let observed = observe(&self.app.docker, &naming).await?;
@@ -168,12 +180,16 @@ impl Actor {
         let probes = self.watch(&desired, &observed);
         let judged = self.judged(&probes, &gates);
         let plan = plan(&desired, &observed, &judged, Utc::now());
+        self.memory.clear(&desired, &plan);
         let health = self.publish(&desired, &observed, &plan, &probes, &gates);
-        if plan.is_empty() || !self.acts {
+        if !self.acts || operation.as_ref().is_some_and(|it| !is_open(it, &desired, &plan)) {
             self.settle(operation.as_ref(), &health, &observed).await;
+        }
+        if plan.is_empty() || !self.acts {
             return Ok(self.idle(&desired, &observed, &plan, operation.is_none()));
         }
-        self.expect(&plan, &probes).await;
+        let held = self.patience.held(std::time::Instant::now());
+        self.expect(&plan, &held, &probes).await;
         let operation_id = operation.as_ref().map(|it| it.id);
         let executor = Executor {
             app: &self.app,
@@ -185,11 +201,11 @@ impl Actor {
             user,
             operation: operation_id,
         };
-        let refusals = executor.execute(&plan).await;
-        self.note(&desired, &observed, &plan, &refusals).await;
+        let done = executor.execute(&plan, &held).await;
+        self.note(&desired, &observed, &plan, &done).await;
         self.tell(operation.as_ref()).await;
-        self.fail(operation.as_ref(), &refusals).await;
-        Ok(self.after(&refusals))
+        self.fail(operation.as_ref(), &desired, &done.refusals).await;
+        Ok(self.after(&plan, &done))
     }
 
     /// The wish and the operation, or what was known of the wish when the database is away.
@@ -213,6 +229,8 @@ impl Actor {
                 let stack = desire::stack(row)?;
                 self.stack = Some((row.version, stack.clone()));
                 self.known = Known::default();
+                // Its owner may have mended what was in the way.
+                self.patience.clear();
                 Ok(stack)
             }
         }
@@ -281,35 +299,36 @@ impl Actor {
 
     /// Nothing is to be done now.
     fn idle(&mut self, desired: &Desired, observed: &Observed, plan: &Plan, settled: bool) -> Next {
-        (self.busy, self.refused) = (0, 0);
+        self.busy = 0;
+        self.patience.clear();
         let removed = matches!(desired.wish, Wish::Removed { .. });
         if removed && settled && observed.containers.is_empty() && observed.networks.is_empty() {
             return Next::End;
         }
+        let unsettled = (!settled).then_some(UNREACHABLE_INTERVAL);
+        Next::Wait(self.pause(plan).min(unsettled.unwrap_or(Duration::MAX)))
+    }
+
+    /// There was something to do: it was done, or tried, or waits.
+    fn after(&mut self, plan: &Plan, done: &Done) -> Next {
+        if done.refusals.iter().any(|it| it.transport) {
+            return Next::Wait(UNREACHABLE_INTERVAL);
+        }
+        if !done.steps.is_empty() || !done.refusals.is_empty() {
+            self.busy += 1;
+            return if self.busy > BUSY_MAX { Next::Hold(DEBOUNCE) } else { Next::Again };
+        }
+        self.busy = 0;
+        let now = std::time::Instant::now();
+        let due = self.patience.due(now).map_or(UNREACHABLE_INTERVAL, |at| at - now);
+        Next::Wait(self.pause(plan).min(due))
+    }
+
+    /// How long nothing needs to be looked at when nothing happens.
+    fn pause(&self, plan: &Plan) -> Duration {
         let resync = self.app.config.resync().mul_f64(0.8 + 0.4 * rand::random::<f64>());
         let wake_at = plan.wake_at.into_iter().chain(self.memory.kills_known_at(Utc::now())).min();
         let due = wake_at.map(|at| (at - Utc::now()).to_std().unwrap_or_default());
-        let unsettled = (!settled).then_some(UNREACHABLE_INTERVAL);
-        Next::Wait([Some(resync), due, unsettled].into_iter().flatten().min().unwrap_or(resync))
-    }
-
-    /// Something was done, or tried.
-    fn after(&mut self, refusals: &[Refusal]) -> Next {
-        self.busy += 1;
-        if refusals.is_empty() {
-            self.refused = 0;
-            return if self.busy > BUSY_MAX { Next::Hold(DEBOUNCE) } else { Next::Again };
-        }
-        if refusals.iter().any(|it| it.transport) {
-            return Next::Wait(UNREACHABLE_INTERVAL);
-        }
-        // A start that was refused waits by its own rule; everything else waits here.
-        let starts = |it: &Refusal| matches!(it.step, Step::Fill { .. } | Step::Start { .. });
-        if refusals.iter().all(starts) {
-            return Next::Again;
-        }
-        self.refused += 1;
-        let doublings = (self.refused - 1).min(6);
-        Next::Hold((Duration::from_secs(1) * (1 << doublings)).min(REFUSED_MAX))
+        due.unwrap_or(resync).min(resync)
     }
 }

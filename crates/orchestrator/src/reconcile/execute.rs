@@ -1,6 +1,6 @@
 //! Carries a plan out. A step may be done twice without harm.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -18,7 +18,7 @@ use crate::observed::{Container, Observed};
 use crate::operation::StepState;
 use crate::plan::{Desired, Plan, Step};
 use crate::secret::Vault;
-use crate::spec::{MountKind, User};
+use crate::spec::{Mount, MountKind, User};
 
 /// How long a container that is to be removed waits for its log to be read.
 const LOG_PATIENCE: Duration = Duration::from_secs(20);
@@ -39,25 +39,48 @@ pub(super) struct Executor<'a> {
     pub(super) operation: Option<OperationId>,
 }
 
+/// What came of a plan. Steps that are in neither list were not tried.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    pub(super) steps: Vec<Step>,
+    pub(super) refusals: Vec<Refusal>,
+}
+
 impl Executor<'_> {
-    /// Executes the stages one after the other. A service whose step was refused is left alone;
-    /// when a network or volume was refused, which services need, or the daemon itself is the
-    /// trouble, everything stops.
-    pub(super) async fn execute(&self, plan: &Plan) -> Vec<Refusal> {
-        let mut refusals: Vec<Refusal> = Vec::new();
+    /// Executes the stages one after the other, without the steps that are `held`. Whoever needs
+    /// a step that was not done is left alone; when the daemon itself is the trouble, everything
+    /// stops.
+    pub(super) async fn execute(&self, plan: &Plan, held: &[Step]) -> Done {
+        let (mut done, mut undone) = (Done::default(), Vec::<&Step>::new());
+        let stack = &self.desired.stack;
         for stage in &plan.stages {
-            let refused: BTreeSet<&str> = refusals.iter().map(|it| it.step.service()).collect();
-            let left = stage
-                .iter()
-                .filter(|it| it.service().is_empty() || !refused.contains(it.service()))
-                .filter(|it| self.may(it));
-            let done = join_all(left.map(|step| self.step(step))).await;
-            refusals.extend(done.into_iter().filter_map(Result::err));
-            if refusals.iter().any(|it| it.transport || it.step.service().is_empty()) {
+            let (mut tried, mut left) = (Vec::new(), Vec::new());
+            for step in stage {
+                let waits = held.contains(step) || undone.iter().any(|it| it.holds_up(step, stack));
+                match (waits, self.may(step)) {
+                    (false, true) => tried.push(step),
+                    // While only starts are allowed, a service starts with what it has.
+                    (false, false)
+                        if matches!(step, Step::Update { .. } | Step::Connect { .. }) => {}
+                    _ => left.push(step),
+                }
+            }
+            let answers = join_all(tried.iter().map(|step| self.step(step))).await;
+            for (step, answer) in tried.into_iter().zip(answers) {
+                match answer {
+                    Ok(()) => done.steps.push(step.clone()),
+                    Err(refusal) => {
+                        left.push(step);
+                        done.refusals.push(refusal);
+                    }
+                }
+            }
+            undone.extend(left);
+            if done.refusals.iter().any(|it| it.transport) {
                 break;
             }
         }
-        refusals
+        done
     }
 
     fn may(&self, step: &Step) -> bool {
@@ -208,7 +231,7 @@ impl Executor<'_> {
         docker.create_container(&new).await.map(drop)
     }
 
-    /// Before the first start, volumes are given to the service's user.
+    /// Before the first start, new volumes are given to the service's user.
     async fn own_volumes(&self, name: &str, id: &str) -> Result<(), Error> {
         let container = self.observed.containers.iter().find(|it| it.id == *id);
         let first = |it: &Container| it.started_at.is_none();
@@ -221,11 +244,20 @@ impl Executor<'_> {
         let labels = self.naming.labels();
         for mount in service.mounts.iter().filter(|it| !it.read_only) {
             if let MountKind::Volume(volume) = &mount.kind {
+                let owners = self.owners(&mount.kind);
                 let volume = self.naming.volume(volume);
-                self.app.docker.own_volume(&volume, &pinned.image, &labels, user).await?;
+                self.app.docker.own_volume(&volume, &pinned.image, &labels, user, &owners).await?;
             }
         }
         Ok(())
+    }
+
+    /// The uids of those who may write to a volume.
+    fn owners(&self, volume: &MountKind) -> Vec<u32> {
+        let services = self.desired.stack.services.values();
+        let writes = |it: &Mount| !it.read_only && it.kind == *volume;
+        let sharing = services.filter(|it| it.mounts.iter().any(writes));
+        sharing.map(|it| it.hardening.user.unwrap_or(self.user).uid).collect()
     }
 }
 

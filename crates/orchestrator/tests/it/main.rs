@@ -19,6 +19,7 @@ mod replicas;
 mod scans;
 mod secrets;
 mod stacks;
+mod tables;
 mod truth;
 mod usage;
 mod verdicts;

@@ -70,3 +70,28 @@ async fn an_event_wakes_at_once() {
     let health = world.becomes("ready").await;
     assert_eq!(health.services[0].restarts, 1, "{health:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_service_that_cannot_be_made_keeps_nobody_else_waiting() {
+    let world = World::start().await;
+    world.up(stack([world.service("other", "wait")])).await;
+    let tail = world.project.0.simple().to_string()[24..].to_owned();
+    let name = format!("cc-{tail}-web-2");
+    let run = ["run", "--detach", "--network", "none", "--name", &name, &world.image, "wait"];
+    let stranger = world.docker.run(&run).await;
+    let both = stack([world.service("other", "wait"), world.service("web", "wait")]);
+    let operation = world.apply(both).await.expect("good");
+    assert_eq!(world.ended(&operation.id).await.reason, "NAME_TAKEN");
+    // The name is asked for ever less often; a crash of another is seen and mended as ever.
+    world.docker.run(&["kill", &world.ids("other").await[0]]).await;
+    let health = eventually(PATIENCE, || async {
+        let health = world.health().await;
+        let restarts = health.services.iter().map(|it| it.restarts).sum::<u32>();
+        if restarts == 1 { Ok(health) } else { Err(health) }
+    })
+    .await;
+    let told: Vec<_> = health.services.iter().map(|it| it.reason.as_str()).collect();
+    assert_eq!(told[1], "NAME_TAKEN", "{health:#?}");
+    world.docker.run(&["rm", "--force", &stranger]).await;
+    world.becomes("ready").await;
+}

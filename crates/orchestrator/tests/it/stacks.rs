@@ -227,3 +227,62 @@ async fn an_operation_and_health_are_watched_to_their_end() {
     let next = stream.next().await.expect("the change").expect("it goes on");
     assert_ne!(next.status, "ready", "{next:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_not_there_does_not_pass_for_the_one_that_runs() {
+    let world = World::start().await;
+    world.up(stack([world.service("web", "wait")])).await;
+    let id = world.ids("web").await;
+    let mut web = world.service("web", "wait");
+    web.image = "commandcenter-test/nosuch:1".to_owned();
+    let operation = world.apply(stack([web])).await.expect("a good spec");
+    let ended = world.ended(&operation.id).await;
+    assert_eq!((ended.state.as_str(), ended.reason.as_str()), ("failed", "IMAGE_NOT_FOUND"));
+    // What runs is left alone until there is something to put in its place.
+    assert_eq!(world.ids("web").await, id);
+    assert_eq!(world.inspect("web", "{{.State.Status}}").await, "running");
+    world.up(stack([world.service("web", "wait")])).await;
+    assert_eq!(world.ids("web").await, id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_that_shall_not_run_is_not_restarted() {
+    let world = World::start().await;
+    world.up(stack([world.service("web", "wait")])).await;
+    let mut stacks = world.running().stacks("operator");
+    let stop = v1::StopStackRequest { project_id: world.id() };
+    let stopped = refused(stacks.stop_stack(stop).await).expect("it may");
+    world.ended(&stopped.id).await;
+    let restart = v1::RestartStackRequest { project_id: world.id() };
+    let failure = refused(stacks.restart_stack(restart).await).expect_err("it is stopped");
+    assert_eq!(failure.reason, Reason::Conflict);
+    assert!(failure.message.contains("stack start"), "{failure}");
+    world.remove(false).await;
+    let service = v1::RestartServiceRequest { project_id: world.id(), service: "web".to_owned() };
+    let failure = refused(stacks.restart_service(service).await).expect_err("it is removed");
+    assert_eq!(failure.reason, Reason::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_health_sees_a_removal_and_the_stack_that_comes_after() {
+    let world = World::start().await;
+    let spec = stack([world.service("web", "wait")]);
+    world.up(spec.clone()).await;
+    let request = v1::WatchHealthRequest { project_id: world.id() };
+    let mut client = HealthServiceClient::new(world.running().channel("viewer"));
+    let stream = client.watch_health(request).await.expect("it is told").into_inner();
+    let mut stream = Box::pin(stream.map(|it| it.expect("it goes on")));
+    let mut until = async |status: &str| {
+        while let Some(health) = stream.next().await {
+            if health.status == status {
+                return health.reason;
+            }
+        }
+        panic!("the watch ended before the stack was {status}")
+    };
+    until("ready").await;
+    world.remove(false).await;
+    while until("stopped").await != "the stack was removed" {}
+    world.up(spec).await;
+    until("ready").await;
+}

@@ -198,7 +198,7 @@ fn a_crash_while_sealing_leaves_one_whole_segment() {
         }
         let timeline = Timeline::open(folder.path()).expect("it opens");
         assert_eq!(read(&timeline), ((1..=last).collect(), vec![]));
-        timeline.seal_rest().expect("it is sealed");
+        timeline.seal_rest();
         assert!(sealed.exists() && !log.exists());
         assert!(files(&folder, "tmp").is_empty());
     }
@@ -218,6 +218,32 @@ fn retention_removes_the_oldest_and_tells_whoever_comes_back() {
     timeline.retain(u64::MAX, i64::MAX);
     assert!(files(&folder, "zst").is_empty());
     assert_eq!(timeline.last(), last);
+}
+
+#[test]
+fn what_could_not_be_sealed_is_removed_as_well_and_hinders_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let timeline = Timeline::open(folder.path()).expect("it opens");
+    // Nothing can be written where the first segment is to be sealed, as on a full disk.
+    fs::create_dir(segment::sealed_path(folder.path(), 1).with_extension("tmp")).expect("made");
+    fill(&timeline, 1..=80_000);
+    let closed = timeline.snapshot().closed.clone();
+    assert_eq!((closed[0].sealed, closed[1].sealed), (false, true), "{closed:?}");
+    timeline.seal_rest();
+    assert_eq!(timeline.retain(timeline.bytes() - 1, 0), closed[0].bytes);
+    assert!(!segment::plain_path(folder.path(), 1).exists());
+    assert_eq!(read(&timeline), ((closed[0].next..=80_000).collect(), vec![]));
+    timeline.retain(u64::MAX, i64::MAX);
+    assert!(files(&folder, "zst").is_empty());
+}
+
+#[test]
+fn a_cursor_beyond_the_end_finds_nothing() {
+    let (_folder, timeline, last) = large();
+    for after in [last, u64::MAX - 1, u64::MAX] {
+        let page = scan::forward(&timeline.snapshot(), after, &Filter::default(), ALL);
+        assert!(page.records.is_empty() && page.seen == after, "{after}");
+    }
 }
 
 #[test]

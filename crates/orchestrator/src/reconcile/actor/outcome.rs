@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{TimeDelta, Utc};
+use std::time::Instant;
 
+use chrono::Utc;
+
+use super::super::execute::Done;
 use super::super::refusal::Refusal;
 use super::Actor;
 use crate::db;
@@ -12,18 +15,32 @@ use crate::health::Health as StackHealth;
 use crate::metrics;
 use crate::observed::Observed;
 use crate::operation::{self, Kind, Outcome};
-use crate::plan::{Desired, Plan, Step};
+use crate::plan::{Desired, Plan, Step, Wish};
 use crate::probe::Snapshot;
 use crate::reason::{Diagnosis, Reason, Retry};
 use crate::status::Health;
 
-/// An operation that does not end is ended.
-const OPERATION_MAX: TimeDelta = TimeDelta::minutes(30);
+/// A step that was refused so many times, over a minute, ends the operation; it is tried on.
+const REFUSALS_MAX: u32 = 6;
+
+/// Whether something of a plan is to be done before an operation can be said to have succeeded.
+pub(super) fn is_open(operation: &Operation, desired: &Desired, plan: &Plan) -> bool {
+    let service = desired.stack.services.get(&operation.service);
+    plan.steps().any(|step| service.is_none_or(|it| step.serves(it)))
+}
 
 impl Actor {
     /// Processes that we are about to end did not fail.
-    pub(super) async fn expect(&mut self, plan: &Plan, probes: &BTreeMap<String, Snapshot>) {
-        for step in plan.steps() {
+    pub(super) async fn expect(
+        &mut self,
+        plan: &Plan,
+        held: &[Step],
+        probes: &BTreeMap<String, Snapshot>,
+    ) {
+        if !self.app.lease.may_change() {
+            return;
+        }
+        for step in plan.steps().filter(|it| !held.contains(it)) {
             if let Step::Stop { service, id, .. } = step {
                 let unwell = probes
                     .get(service)
@@ -45,17 +62,28 @@ impl Actor {
         desired: &Desired,
         observed: &Observed,
         plan: &Plan,
-        refusals: &[Refusal],
+        done: &Done,
     ) {
-        for refusal in refusals.iter().filter(|it| !it.transport) {
-            let service = desired.stack.services.get(refusal.step.service());
-            if let Some(service) = service {
-                let why = refusal.diagnosis.clone();
-                match &refusal.step {
-                    Step::Fill { id, .. } | Step::Start { id, .. } => {
-                        self.memory.refused(service, id, why, Utc::now(), rand::random());
+        let mut refused = Vec::new();
+        for refusal in done.refusals.iter().filter(|it| !it.transport) {
+            let why = &refusal.diagnosis;
+            self.told = format!("{} ({})", why.message, why.reason.code());
+            // Nobody is charged with what somebody else removed meanwhile.
+            let gone = why.reason == Reason::ContainerGone;
+            match &refusal.step {
+                // A start that was refused waits by its own rule.
+                Step::Fill { service, id } | Step::Start { service, id } if !gone => {
+                    if let Some(service) = desired.stack.services.get(service) {
+                        let (now, random) = (Utc::now(), rand::random());
+                        self.memory.refused(service, id, why.clone(), now, random);
                     }
-                    _ => self.memory.obstructed(&service.name, Some(why), Utc::now()),
+                }
+                step => {
+                    refused.push(step.clone());
+                    let needing = desired.stack.services.values().filter(|it| step.serves(it));
+                    for service in needing.filter(|_| !gone) {
+                        self.memory.obstructed(&service.name, Some(why.clone()), Utc::now());
+                    }
                 }
             }
             if let Step::CreateNetwork { network, .. } = &refusal.step
@@ -67,28 +95,72 @@ impl Actor {
                 self.known.subnets.clear();
             }
         }
-        let refused = |step: &Step| refusals.iter().any(|it| it.step == *step);
-        for step in plan.steps().filter(|it| !refused(it)) {
-            let stood = refusals.iter().any(|it| it.step.service() == step.service());
-            if !stood && !step.service().is_empty() {
-                self.memory.obstructed(step.service(), None, Utc::now());
-            }
-            if let Step::Start { service, id } = step
-                && !stood
-            {
-                let again = observed.of(service).any(|it| it.id == *id && it.started_at.is_some());
-                self.memory.started(service, again);
-                if again {
-                    metrics::restarted();
+        for step in &done.steps {
+            match step {
+                Step::Start { service, id } => {
+                    let before = observed.containers.iter().find(|it| it.id == *id);
+                    let again = before.is_some_and(|it| it.started_at.is_some());
+                    self.memory.started(service, again);
+                    if again {
+                        metrics::restarted();
+                    }
                 }
+                Step::RemoveNetwork { network, .. } => self.free(desired, network).await,
+                _ => {}
+            }
+        }
+        for service in desired.stack.services.values() {
+            let refused = done.refusals.iter().any(|it| it.step.serves(service));
+            if !refused && done.steps.iter().any(|it| it.serves(service)) {
+                self.memory.obstructed(&service.name, None, Utc::now());
+            }
+        }
+        let tried = |step: &Step| {
+            done.steps.contains(step) || done.refusals.iter().any(|it| it.step == *step)
+        };
+        for step in plan.steps().filter(|it| !tried(it)) {
+            if let Step::Stop { service, id, .. } = step {
+                self.memory.spared(service, id);
+            }
+        }
+        for step in self.patience.learn(plan, &done.steps, &refused, Instant::now()) {
+            let message =
+                format!("the Docker daemon says that it did this, and it has no effect: {step}");
+            tracing::warn!(project.id = %self.id, "{message}");
+            let why = Diagnosis::new(Reason::DaemonFailed, message);
+            for service in desired.stack.services.values().filter(|it| step.serves(it)) {
+                self.memory.obstructed(&service.name, Some(why.clone()), Utc::now());
             }
         }
     }
 
-    /// What a person must mend ends the operation at once.
-    pub(super) async fn fail(&self, operation: Option<&Operation>, refusals: &[Refusal]) {
-        let Some(operation) = operation else { return };
-        let fatal = refusals.iter().find(|it| it.diagnosis.reason.retry() == Retry::Never);
+    /// Others may have the addresses of a network that is not wanted any more.
+    async fn free(&mut self, desired: &Desired, network: &str) {
+        let wanted = desired.wish == Wish::Running && desired.stack.networks.contains_key(network);
+        if wanted {
+            return;
+        }
+        let forgotten = db::subnet::forget(&self.app.pool, self.id, network);
+        if let Err(error) = db::within(forgotten).await {
+            tracing::warn!(error = %error, network, "a subnet cannot be given back now");
+        }
+        self.known.subnets.remove(network);
+    }
+
+    /// What a person must mend ends the operation at once, and what does not pass for a minute.
+    pub(super) async fn fail(
+        &self,
+        operation: Option<&Operation>,
+        desired: &Desired,
+        refusals: &[Refusal],
+    ) {
+        let Some(operation) = operation.filter(|it| self.is_of_this_wish(it)) else { return };
+        let service = desired.stack.services.get(&operation.service);
+        let fatal = refusals.iter().find(|it| {
+            let never = it.diagnosis.reason.retry() == Retry::Never;
+            let lasts = self.patience.refusals(&it.step) >= REFUSALS_MAX;
+            (never || lasts) && service.is_none_or(|service| it.step.serves(service))
+        });
         if let Some(Refusal { diagnosis, .. }) = fatal {
             let Diagnosis { reason, message, hint } = diagnosis.clone();
             let reason = reason.code().to_owned();
@@ -103,21 +175,34 @@ impl Actor {
         health: &StackHealth,
         observed: &Observed,
     ) {
-        let Some(operation) = operation else { return };
-        // Asked after we read the wish: this look says nothing about it.
-        if self.row.as_ref().is_none_or(|it| it.version < operation.version) {
-            return;
-        }
+        let Some(operation) = operation.filter(|it| self.is_of_this_wish(it)) else { return };
         let kind = Kind::parse(&operation.kind);
-        let outcome = operation::outcome(kind, &operation.service, health, observed);
-        let late = Utc::now() - operation.started_at > OPERATION_MAX;
-        let timed_out = || Outcome::Failed {
-            reason: Reason::StartTimeout.code().to_owned(),
-            message: format!("not done within 30 minutes; {}", health.reason),
-            hint: "look at the service that it waits for".to_owned(),
-        };
-        if let Some(outcome) = outcome.or_else(|| late.then(timed_out)) {
+        if let Some(outcome) = operation::outcome(kind, &operation.service, health, observed) {
             self.finish(operation, &outcome).await;
+        }
+    }
+
+    /// One that was asked after we read the wish: this look says nothing about it.
+    fn is_of_this_wish(&self, operation: &Operation) -> bool {
+        self.row.as_ref().is_some_and(|it| it.version >= operation.version)
+    }
+
+    /// Ends an operation that takes too long, whatever is in its way. Answers one that goes on.
+    pub(super) async fn expire(&mut self, operation: Option<Operation>) -> Option<Operation> {
+        let Some(operation) = operation else {
+            self.told.clear();
+            return None;
+        };
+        // The time in which nobody worked on it is not its own.
+        let since = operation.started_at.max(self.began);
+        let told = self.project.health.borrow().as_ref().map(|it| it.reason.clone());
+        let told = told.filter(|it| !it.is_empty()).unwrap_or_else(|| self.told.clone());
+        match operation::overdue(since, Utc::now(), &told) {
+            Some(outcome) if self.app.lease.may_start() => {
+                self.finish(&operation, &outcome).await;
+                None
+            }
+            _ => Some(operation),
         }
     }
 

@@ -137,9 +137,11 @@ impl Actor {
 
     pub(super) fn publish_unknown(&self, why: &str) {
         self.project.health.send_modify(|last| {
-            if let Some(health) = last {
-                *health = Arc::new(health::unknown(health, why));
-            }
+            let unknown = match last {
+                Some(health) => health::unknown(health, why),
+                None => health::unseen(self.id, why, Utc::now()),
+            };
+            *last = Some(Arc::new(unknown));
         });
     }
 }
