@@ -22,17 +22,17 @@ pub(super) fn rebase(services: &mut Node, file: &Path) {
     for service in services {
         let service = &mut service.value;
         each(service.get_mut("env_file"), |item| {
-            text(Some(&mut *item), &file);
-            text(item.get_mut("path"), &file);
+            text(Some(&mut *item), file);
+            text(item.get_mut("path"), file);
         });
         each(service.get_mut("volumes"), |item| {
-            text(Some(&mut *item), &source);
+            text(Some(&mut *item), source);
             if matches!(item.get("type").map(|it| &it.value), Some(Value::Text(it)) if it == "bind")
             {
-                text(item.get_mut("source"), &file);
+                text(item.get_mut("source"), file);
             }
         });
-        text(service.get_mut("extends").and_then(|extends| extends.get_mut("file")), &file);
+        text(service.get_mut("extends").and_then(|extends| extends.get_mut("file")), file);
     }
 }
 

@@ -376,7 +376,7 @@ mod tests {
             let below = vec![format!("*a{}", level - 1); 9].join(", ");
             format!("{text}a{level}: &a{level} [{below}]\n")
         });
-        let wide = format!("a: &a {}\nb: [{}]\n", "x".repeat(1_000_000), vec!["*a"; 9].join(", "));
+        let wide = format!("a: &a {}\nb: [{}]\n", "x".repeat(1_000_000), ["*a"; 9].join(", "));
         let deep = "[".repeat(60) + &"]".repeat(60);
         let [open, close] = ["[".repeat(40), "]".repeat(40)];
         let deep_by_alias = format!("a: &a {open}{close}\nb: {open}*a{close}\n");
