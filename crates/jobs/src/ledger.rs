@@ -117,6 +117,16 @@ pub struct Record {
     pub progress_text: Option<String>,
 }
 
+/// The columns of [`Record`]. Were it `*`, a new column would break the statements that a running
+/// process has prepared.
+macro_rules! record {
+    () => {
+        "id, kind, project_id, group_id, subject, state, attempt, crashes, priority, created_at,
+         due_at, started_at, finished_at, last_error, progress_done, progress_total, progress_text"
+    };
+}
+pub(crate) use record;
+
 impl Record {
     /// 0 to 1; none when the job cannot tell.
     #[must_use]
@@ -184,7 +194,7 @@ macro_rules! bind_filter {
 }
 /// The condition that a filter bound by `bind_filter` makes.
 macro_rules! filtered {
-    ($before:literal, $after:literal) => {
+    ($before:expr, $after:literal) => {
         concat!(
             $before,
             " ($1::uuid[] IS NULL OR job.project_id = ANY($1))
@@ -204,11 +214,12 @@ pub(crate) use {bind_filter, filtered};
 /// # Errors
 /// `NOT_FOUND`, or what the database said.
 pub async fn get(pool: &PgPool, id: JobId) -> Result<(Record, Vec<Attempt>), Failure> {
-    let record: Option<Record> = sqlx::query_as("SELECT * FROM jobs.job WHERE id = $1")
-        .bind(id)
-        .fetch_optional(pool)
-        .await
-        .map_err(database::failure)?;
+    let record: Option<Record> =
+        sqlx::query_as(concat!("SELECT ", record!(), " FROM jobs.job WHERE id = $1"))
+            .bind(id)
+            .fetch_optional(pool)
+            .await
+            .map_err(database::failure)?;
     let record = record.ok_or_else(|| Failure::not_found("job", id))?;
     let attempts = sqlx::query_as(
         "SELECT number, worker, started_at, finished_at, outcome, error FROM jobs.attempt
@@ -248,7 +259,7 @@ pub async fn list(
     page: Page,
 ) -> Result<Vec<Record>, Failure> {
     let query = sqlx::query_as(filtered!(
-        "SELECT * FROM jobs.job AS job WHERE",
+        concat!("SELECT ", record!(), " FROM jobs.job AS job WHERE"),
         "AND ($7::uuid IS NULL OR job.id < $7) ORDER BY job.id DESC LIMIT $8"
     ));
     bind_filter!(query, filter)
@@ -269,16 +280,18 @@ pub async fn changes(
     projects: Option<&[ProjectId]>,
     since: DateTime<Utc>,
 ) -> Result<Vec<Record>, Failure> {
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "WITH changed AS MATERIALIZED (
              SELECT id FROM jobs.job WHERE state = 'running'
              UNION SELECT id FROM jobs.job WHERE changed_at >= $2
              UNION SELECT id FROM jobs.job
              WHERE state = 'queued' AND due_at BETWEEN $2 AND now())
-         SELECT job.* FROM changed JOIN jobs.job USING (id)
+         SELECT ",
+        record!(),
+        " FROM changed JOIN jobs.job USING (id)
          WHERE ($1::uuid[] IS NULL OR project_id = ANY($1))
          ORDER BY id DESC LIMIT $3",
-    )
+    ))
     .bind(projects.map(|ids| ids.iter().map(|id| id.0).collect::<Vec<_>>()))
     .bind(since)
     .bind(i64::from(PAGE_SIZE_MAX))

@@ -67,3 +67,18 @@ fn only_the_bus_knows_nats_and_only_knowledge_loads_models() {
         }
     }
 }
+
+#[test]
+fn statements_name_their_columns() {
+    let star = |line: &&str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let selects =
+            |it: &[&str]| it[0].ends_with("SELECT") && it[1].trim_end_matches(',').ends_with('*');
+        words.windows(2).any(selects)
+    };
+    for (path, text) in sources() {
+        let found = text.lines().filter(|it| !it.trim_start().starts_with("//")).find(star);
+        // Another column would break what running processes have prepared.
+        assert_eq!(found, None, "{}", path.display());
+    }
+}

@@ -161,11 +161,15 @@ pub async fn failed(conn: &mut PgConnection, id: RunId, error: &str) -> sqlx::Re
 /// # Errors
 /// Of the database.
 pub async fn newest(pool: &PgPool, source: SourceId, limit: i64) -> sqlx::Result<Vec<Run>> {
-    sqlx::query_as("SELECT * FROM ingestion.run WHERE source_id = $1 ORDER BY id DESC LIMIT $2")
-        .bind(source)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
+    sqlx::query_as(
+        "SELECT id, job_id, state, started_at, finished_at, found, created, revised, unchanged,
+                not_modified, error
+         FROM ingestion.run WHERE source_id = $1 ORDER BY id DESC LIMIT $2",
+    )
+    .bind(source)
+    .bind(limit)
+    .fetch_all(pool)
+    .await
 }
 
 /// Removes up to `limit` runs older than `days`, and says how many.

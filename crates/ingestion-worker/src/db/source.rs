@@ -37,6 +37,21 @@ struct Row {
     consecutive_failures: i32,
 }
 
+/// The columns of [`Row`]. Were it `*`, a new column would break the statements that a running
+/// process has prepared.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, project_id, kind, name, url, priority, schedule_expression, schedule_zone,
+                    paused, held, credential_kind, credential, first_import_items,
+                    first_import_days, full_text, version, deleting, created_at, scheduled_at,
+                    imported_at, last_run_at, last_success_at, last_error, consecutive_failures
+             FROM ingestion.source ",
+            $rest
+        )
+    };
+}
+
 impl From<Row> for Source {
     fn from(row: Row) -> Self {
         let unsigned = |number: i32| u32::try_from(number).unwrap_or(0);
@@ -108,10 +123,8 @@ pub async fn insert(conn: &mut PgConnection, source: &Source) -> sqlx::Result<()
 /// # Errors
 /// Of the database.
 pub async fn get(pool: &PgPool, id: SourceId) -> sqlx::Result<Option<Source>> {
-    let row: Option<Row> = sqlx::query_as("SELECT * FROM ingestion.source WHERE id = $1")
-        .bind(id)
-        .fetch_optional(pool)
-        .await?;
+    let row: Option<Row> =
+        sqlx::query_as(select!("WHERE id = $1")).bind(id).fetch_optional(pool).await?;
     Ok(row.map(Source::from))
 }
 
@@ -121,10 +134,7 @@ pub async fn get(pool: &PgPool, id: SourceId) -> sqlx::Result<Option<Source>> {
 /// Of the database.
 pub async fn lock(conn: &mut PgConnection, id: SourceId) -> sqlx::Result<Option<Source>> {
     let row: Option<Row> =
-        sqlx::query_as("SELECT * FROM ingestion.source WHERE id = $1 FOR UPDATE")
-            .bind(id)
-            .fetch_optional(conn)
-            .await?;
+        sqlx::query_as(select!("WHERE id = $1 FOR UPDATE")).bind(id).fetch_optional(conn).await?;
     Ok(row.map(Source::from))
 }
 
@@ -137,13 +147,12 @@ pub async fn by_name(
     project: ProjectId,
     name: &str,
 ) -> sqlx::Result<Option<Source>> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT * FROM ingestion.source WHERE project_id = $1 AND name = $2 AND NOT deleting",
-    )
-    .bind(project)
-    .bind(name)
-    .fetch_optional(pool)
-    .await?;
+    let row: Option<Row> =
+        sqlx::query_as(select!("WHERE project_id = $1 AND name = $2 AND NOT deleting"))
+            .bind(project)
+            .bind(name)
+            .fetch_optional(pool)
+            .await?;
     Ok(row.map(Source::from))
 }
 
@@ -157,10 +166,9 @@ pub async fn by_url(
     kind: Kind,
     url: &str,
 ) -> sqlx::Result<Option<Source>> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT * FROM ingestion.source
-         WHERE project_id = $1 AND kind = $2 AND url = $3 AND NOT deleting",
-    )
+    let row: Option<Row> = sqlx::query_as(select!(
+        "WHERE project_id = $1 AND kind = $2 AND url = $3 AND NOT deleting"
+    ))
     .bind(project)
     .bind(kind.as_str())
     .bind(url)
@@ -181,11 +189,10 @@ pub async fn page(
     after: SourceId,
     limit: i64,
 ) -> sqlx::Result<Vec<Source>> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT * FROM ingestion.source
-         WHERE ($1::uuid[] IS NULL OR project_id = ANY($1)) AND ($2 = '' OR kind = $2) AND id > $3
-         ORDER BY id LIMIT $4",
-    )
+    let rows: Vec<Row> = sqlx::query_as(select!(
+        "WHERE ($1::uuid[] IS NULL OR project_id = ANY($1)) AND ($2 = '' OR kind = $2) AND id > $3
+         ORDER BY id LIMIT $4"
+    ))
     .bind(projects)
     .bind(kind)
     .bind(after)

@@ -11,7 +11,7 @@ use super::{SUBJECT_CHARS_MAX, milliseconds, text};
 /// Rows that a transaction of the job itself has locked are skipped: they live, and waiting for
 /// one would delay the heartbeat of all.
 const HEARTBEAT: &str = "
-WITH held AS (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS held (id, token)),
+WITH held AS (SELECT id, token FROM unnest($1::uuid[], $2::uuid[]) AS held (id, token)),
 alive AS (
     SELECT job.lease_token, job.cancel_requested FROM jobs.job JOIN held USING (id)
     WHERE job.state = 'running' AND job.lease_token = held.token

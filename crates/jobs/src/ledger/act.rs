@@ -4,7 +4,7 @@ use proto::{Failure, JobId, Reason};
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::{Record, get};
+use super::{Record, get, record};
 
 /// Queues a dead or cancelled job again, its attempts kept and its cursor too; one that waits for
 /// its due time is due now.
@@ -12,7 +12,7 @@ use super::{Record, get};
 /// # Errors
 /// `NOT_FOUND`; `CONFLICT` when it runs or is done, or when a newer job with its key is at work.
 pub async fn retry(pool: &PgPool, id: JobId) -> Result<Record, Failure> {
-    let retried: Result<Option<Record>, sqlx::Error> = sqlx::query_as(
+    let retried: Result<Option<Record>, sqlx::Error> = sqlx::query_as(concat!(
         "WITH retried AS (
              UPDATE jobs.job
              SET state = 'queued', attempt = 0, crashes = 0, due_at = now(), finished_at = NULL,
@@ -22,8 +22,10 @@ pub async fn retry(pool: &PgPool, id: JobId) -> Result<Record, Failure> {
                      expires_s * interval '1 second', expires_at - created_at))
              WHERE id = $1 AND state IN ('dead', 'cancelled', 'queued')
              RETURNING *)
-         SELECT *, pg_notify('jobs', 'due ' || kind || ' ' || priority)::text FROM retried",
-    )
+         SELECT ",
+        record!(),
+        ", pg_notify('jobs', 'due ' || kind || ' ' || priority)::text FROM retried",
+    ))
     .bind(id)
     .fetch_optional(pool)
     .await;
@@ -47,7 +49,7 @@ pub async fn retry(pool: &PgPool, id: JobId) -> Result<Record, Failure> {
 /// # Errors
 /// `NOT_FOUND`; `CONFLICT` when it has ended.
 pub async fn cancel(pool: &PgPool, id: JobId) -> Result<Record, Failure> {
-    let cancelled: Option<Record> = sqlx::query_as(
+    let cancelled: Option<Record> = sqlx::query_as(concat!(
         "WITH cancelled AS (
              UPDATE jobs.job
              SET state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
@@ -55,8 +57,10 @@ pub async fn cancel(pool: &PgPool, id: JobId) -> Result<Record, Failure> {
                  cancel_requested = state = 'running', rerun = false
              WHERE id = $1 AND state IN ('queued', 'running')
              RETURNING *)
-         SELECT *, pg_notify('jobs', 'cancel ' || id)::text FROM cancelled",
-    )
+         SELECT ",
+        record!(),
+        ", pg_notify('jobs', 'cancel ' || id)::text FROM cancelled",
+    ))
     .bind(id)
     .fetch_optional(pool)
     .await
