@@ -91,8 +91,8 @@ pub struct Wanted<'a> {
     pub terms: &'a [Term],
     /// Sums over all chunks.
     pub totals: Totals,
-    /// Which chunks there are.
-    pub ids: Ids,
+    /// Which chunks there are; `None` when no word is common.
+    pub ids: Option<Ids>,
     /// The share of the chunks that pass the filter.
     pub selectivity: f64,
 }
@@ -165,14 +165,15 @@ impl Wanted<'_> {
 
     /// The oldest chunk to look at for `limit` matches, if `share` of the chunks match.
     fn since(&self, share: f64, limit: usize) -> Option<i64> {
+        let Ids { first, last } = self.ids?;
         let share = share * self.selectivity;
         let (chunks, limit) = (self.totals.chunks.max(1) as f64, limit as f64);
         if chunks * share < WORTH_A_WINDOW * limit {
             return None;
         }
-        let ids = (self.ids.last - self.ids.first + 1) as f64;
+        let ids = (last - first + 1) as f64;
         let reach = WINDOW_MARGIN * limit / share * ids / chunks;
-        Some(self.ids.last - reach.ceil() as i64)
+        Some(last - reach.ceil() as i64)
     }
 }
 
@@ -271,7 +272,7 @@ mod tests {
     #[test]
     fn of_common_words_the_newest_chunks_with_all_come_first() {
         let totals = Totals { chunks: 100_000, words: 10_000_000 };
-        let ids = Ids { first: 1, last: 200_000 };
+        let ids = Some(Ids { first: 1, last: 200_000 });
         let terms = [term("a", 40_000), term("b", 50_000)];
         let wanted = Wanted { terms: &terms, totals, ids, selectivity: 1.0 };
         let all = wanted.all().expect("both are common");

@@ -240,12 +240,15 @@ impl Searcher {
         } else {
             passing as f64 / corpus.totals.chunks.max(1) as f64
         };
-        let wanted = bm25::Wanted {
+        let mut wanted = bm25::Wanted {
             terms: &terms,
             totals: corpus.totals,
-            ids: corpus.ids,
+            ids: None,
             selectivity: selectivity.min(1.0),
         };
+        if wanted.is_common() {
+            wanted.ids = Some(queries::ids(&self.pool).await.map_err(database::failure)?);
+        }
         let matches = queries::lexical(&self.pool, &wanted, &query.filter)
             .await
             .map_err(database::failure)?;

@@ -78,8 +78,6 @@ pub struct Corpus {
     pub model: Option<i32>,
     /// Sums over all chunks.
     pub totals: Totals,
-    /// Which chunks there are.
-    pub ids: Ids,
     /// Sources whose documents are not to be found.
     pub disabled: Vec<Uuid>,
     /// The lexemes of the query.
@@ -91,12 +89,9 @@ pub struct Corpus {
 /// # Errors
 /// When the database does.
 pub async fn corpus(pool: &PgPool, query: &str) -> Result<Corpus, sqlx::Error> {
-    type Row = (i64, i64, i64, i64, i64, Option<i32>, Vec<Uuid>, Vec<String>, Vec<i64>);
-    let (epoch, chunks, words, first, last, model, disabled, lexemes, counts): Row =
-        sqlx::query_as(
-            "SELECT s.epoch, s.chunks, s.words,
-                coalesce((SELECT min(id) FROM knowledge.chunk), 0),
-                coalesce((SELECT max(id) FROM knowledge.chunk), 0),
+    type Row = (i64, i64, i64, Option<i32>, Vec<Uuid>, Vec<String>, Vec<i64>);
+    let (epoch, chunks, words, model, disabled, lexemes, counts): Row = sqlx::query_as(
+        "SELECT s.epoch, s.chunks, s.words,
                 (SELECT id FROM knowledge.embedding_model WHERE state = 'active'),
                 ARRAY(SELECT source_id FROM knowledge.source_rank WHERE NOT enabled ORDER BY 1),
                 coalesce(t.lexemes, '{}'), coalesce(t.counts, '{}')
@@ -110,14 +105,25 @@ pub async fn corpus(pool: &PgPool, query: &str) -> Result<Corpus, sqlx::Error> {
                                             WHERE lexeme = q.lexeme), 0)) AS counts
                FROM unnest(tsvector_to_array(to_tsvector('pg_catalog.english', $1)))
                    AS q (lexeme)) t",
-        )
-        .bind(query)
-        .fetch_one(pool)
-        .await?;
+    )
+    .bind(query)
+    .fetch_one(pool)
+    .await?;
     let terms = lexemes.into_iter().zip(counts);
     let terms = terms.map(|(lexeme, chunks)| Term { lexeme, chunks }).collect();
-    let (totals, ids) = (Totals { chunks, words }, Ids { first, last });
-    Ok(Corpus { epoch, model, totals, ids, disabled, terms })
+    Ok(Corpus { epoch, model, totals: Totals { chunks, words }, disabled, terms })
+}
+
+/// Which chunks there are.
+///
+/// # Errors
+/// When the database does.
+pub async fn ids(pool: &PgPool) -> Result<Ids, sqlx::Error> {
+    let (first, last) =
+        sqlx::query_as("SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM knowledge.chunk")
+            .fetch_one(pool)
+            .await?;
+    Ok(Ids { first, last })
 }
 
 /// How many chunks pass a filter; counted up to one more than [`EXACT_MAX`].

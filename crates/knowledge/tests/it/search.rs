@@ -259,7 +259,7 @@ async fn of_very_many_matches_those_with_all_words_and_the_newest_are_scored() {
     let pool = knowledge::db::search::pool(&stand.pool, 1);
     let term = |lexeme: &str| Term { lexeme: lexeme.into(), chunks: 5_001 };
     let totals = Totals { chunks: 10_001, words: 10_001 };
-    let ids = Ids { first: 1, last: 10_001 };
+    let ids = Some(Ids { first: 1, last: 10_001 });
     let wanted = |terms| Wanted { terms, totals, ids, selectivity: 1.0 };
     let (both, one) = (&[term("grove"), term("walnut")][..], &[term("grove")][..]);
     let open = Default::default();
