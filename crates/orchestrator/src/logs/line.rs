@@ -1,6 +1,8 @@
 //! Joins the pieces of lines that the Engine cut at 16 KiB, and drops those that it sends twice.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{Hash as _, Hasher as _};
 
 use super::frame::{Frame, Output};
 
@@ -27,11 +29,9 @@ const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 const HELD_NS_MAX: i64 = 10_000_000_000;
 
 /// Pieces that are remembered: when its file rotates, the Engine sends again what it had sent of
-/// the new file, which is more the slower the machine is. Half a megabyte for a busy container.
-const RECENT_MAX: usize = 16_384;
-
-/// What tells a piece from all others: time, output, length and checksum.
-type Identity = (i64, Output, usize, u32);
+/// the new file, which is more the slower the machine is. At most 7 MiB, for a container that has
+/// written so many.
+const RECENT_MAX: usize = 262_144;
 
 /// Joins pieces and hands lines out in the order in which they began, over both outputs: what was
 /// handed out is then a prefix of the Engine's log, and its last line says where to go on.
@@ -48,8 +48,27 @@ pub struct Joiner {
     /// The times of lines that were cut and whose rest is dropped, by output.
     cut: [Option<i64>; 2],
     held_bytes: usize,
-    recent: VecDeque<Identity>,
+    recent: Recent,
     newest: Option<i64>,
+}
+
+/// The newest pieces, each by what tells it from all others: time, output, length and checksum.
+#[derive(Debug, Default)]
+struct Recent {
+    order: VecDeque<u64>,
+    known: HashSet<u64>,
+}
+
+impl Recent {
+    fn remember(&mut self, identity: u64) {
+        if self.order.len() == RECENT_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.order.push_back(identity);
+        self.known.insert(identity);
+    }
 }
 
 impl Joiner {
@@ -103,16 +122,15 @@ impl Joiner {
     /// an unfinished line is taken for new. Time that goes on costs no search.
     fn is_repeated(&mut self, frame: &Frame, goes_on: bool) -> bool {
         let sum = crc32fast::hash(&frame.bytes);
-        let identity = (frame.at, frame.output, frame.bytes.len(), sum);
+        let mut identity = DefaultHasher::new();
+        (frame.at, frame.output as usize, frame.bytes.len(), sum).hash(&mut identity);
+        let identity = identity.finish();
         let later = self.newest.is_none_or(|newest| frame.at > newest);
-        if !later && !goes_on && self.recent.contains(&identity) {
+        if !later && !goes_on && self.recent.known.contains(&identity) {
             return true;
         }
         self.newest = self.newest.max(Some(frame.at));
-        if self.recent.len() == RECENT_MAX {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(identity);
+        self.recent.remember(identity);
         false
     }
 

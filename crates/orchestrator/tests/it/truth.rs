@@ -129,5 +129,6 @@ async fn a_paused_service_is_unknown_and_not_restarted() {
     let ready = world.becomes("ready").await;
     assert_eq!(ready.services[0].restarts, 0, "{ready:#?}");
     assert_eq!(world.inspect("web", "{{.State.StartedAt}}").await, started);
-    assert!(failures(&world).await.is_empty());
+    let kept = failures(&world).await;
+    assert!(kept.is_empty(), "{kept:#?}");
 }
