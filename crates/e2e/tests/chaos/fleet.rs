@@ -118,6 +118,9 @@ impl Fleet {
                 ("ENDPOINTS__INGESTION__TOKEN_FILE", token("hub")),
                 ("ENDPOINTS__KNOWLEDGE__URL", endpoint(ports[0])),
                 ("ENDPOINTS__KNOWLEDGE__TOKEN_FILE", token("hub")),
+                // Nobody looks after stacks here; all else goes on.
+                ("ENDPOINTS__ORCHESTRATOR__URL", endpoint(free_port())),
+                ("ENDPOINTS__ORCHESTRATOR__TOKEN_FILE", token("hub")),
             ],
         );
         hub.start();
